@@ -1,0 +1,1 @@
+"""The agent: instructor, locator and editor, written against one-method ports."""

@@ -1,0 +1,1 @@
+"""The application: command line, HTTP, sessions, jobs and storage around the core."""

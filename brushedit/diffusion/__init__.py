@@ -1,0 +1,1 @@
+"""The conductor: BrushNet beside a frozen Stable Diffusion UNet. torch starts here."""

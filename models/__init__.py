@@ -1,0 +1,1 @@
+"""Pretrained networks: one file each, their weights, and where they are placed."""
