@@ -6,9 +6,11 @@ Ju et al., "BrushNet: A Plug-and-Play Image Inpainting Model with Decomposed Dua
 checkpoints, for Stable Diffusion 1.5 and XL.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -18,6 +20,7 @@ from diffusers.models.unets.unet_2d_blocks import DownBlock2D, UNetMidBlock2D, U
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
+from brushedit.diffusion.checkpoint import load_strictly
 from brushedit.errors import InvalidWeights
 
 MASK_CHANNELS = 1
@@ -312,25 +315,14 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         InvalidWeights
             The folder holds no such network, or keys or shapes differ; the message names them.
         """
-        try:
-            model, info = super().from_pretrained(
-                pretrained_model_name_or_path,
-                torch_dtype=torch_dtype,
-                subfolder=subfolder,
-                variant=variant,
-                use_safetensors=True,
-                output_loading_info=True,
+        load = super().from_pretrained
+
+        def loaded(folder: Path) -> tuple[Self, Mapping[str, Any]]:
+            return load(  # pyright: ignore[reportReturnType]  with its report, diffusers returns a pair
+                folder, torch_dtype=torch_dtype, variant=variant, use_safetensors=True, output_loading_info=True
             )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InvalidWeights(f"BrushNet in {pretrained_model_name_or_path}: {error}") from error
-        wrong = {
-            name: sorted(str(key) for key in info[name])
-            for name in ("missing_keys", "unexpected_keys", "mismatched_keys")
-            if info[name]
-        }
-        if wrong:
-            raise InvalidWeights(f"BrushNet in {pretrained_model_name_or_path}: {wrong}")
-        return model
+
+        return load_strictly(Path(pretrained_model_name_or_path) / subfolder, loaded)
 
 
 def _zero_convolution(channels: int) -> nn.Conv2d:
