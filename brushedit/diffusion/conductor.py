@@ -123,7 +123,7 @@ class BrushNetConductor:
             painted = image
             for index, frame in enumerate(frames):
                 generator = torch.Generator().manual_seed(options.seed + sample + (index << 32))
-                work = self._paint_frame(image, frame, text, options, generator)
+                work = self._paint_frame(image, mask, frame, text, options, generator)
                 while True:
                     try:
                         with torch.inference_mode():
@@ -146,11 +146,17 @@ class BrushNetConductor:
         return Painting(tuple(images), seeds, region, tuple(reports))
 
     def _paint_frame(
-        self, image: Image, frame: Frame, text: TextConditions, options: PaintOptions, generator: torch.Generator
+        self,
+        image: Image,
+        mask: Mask,
+        frame: Frame,
+        text: TextConditions,
+        options: PaintOptions,
+        generator: torch.Generator,
     ) -> Generator[tuple[DenoisingStep, Image | None], None, Image]:
         """Paint one frame; return it at model resolution, RGB uint8 (frame.height, frame.width, 3)."""
         vae, unet = self.base.vae, self.base.unet
-        crop, hole = framing.crop(image, frame), framing.crop_mask(frame)
+        crop, hole = framing.crop(image, frame), framing.crop_mask(mask, frame)
         latent = conditions.latent(
             conditions.posterior(conditions.black_hole(crop, hole), vae), vae, options.posterior, generator
         ).to(unet.dtype)

@@ -35,7 +35,7 @@ SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
         DPMSolverMultistepScheduler,
         {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True},
     ),
-    "dpm++ 2s": (DPMSolverSinglestepScheduler, {}),
+    "dpm++ 2s": (DPMSolverSinglestepScheduler, {"lower_order_final": True}),
     "lcm": (LCMScheduler, {"clip_sample": False}),
 }
 
