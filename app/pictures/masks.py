@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
+import PIL.Image
 
 from app.pictures.reading import MAX_PIXELS, decode, read_bytes
 from app.pictures.records import Picture, Source, luminance
@@ -105,6 +106,5 @@ def _fitted(mask: Mask, shape: tuple[int, int], resize: Literal["error", "neares
             "give one of the same size, or stretch it with --mask-resize nearest (mask_resize=nearest)",
             param="mask",
         )
-    return mask[(2 * np.arange(height) + 1) * rows // (2 * height)][
-        :, (2 * np.arange(width) + 1) * columns // (2 * width)
-    ]
+    stretched = PIL.Image.fromarray(mask).resize((width, height), PIL.Image.Resampling.NEAREST)
+    return np.asarray(stretched, np.bool_)

@@ -32,7 +32,7 @@ def repaint(palette: Palette, pixels: Image) -> Palette:
     taken = np.zeros(_ENTRIES, np.bool_)
     taken[palette.indices[~changed]] = True
     taken[:count] |= np.isin(_keys(table[:count]), _keys(wanted))
-    free = [*range(count, _ENTRIES), *np.flatnonzero(~taken[:count])]
+    free = np.concatenate([np.arange(count, _ENTRIES), np.flatnonzero(~taken[:count])])
     new = ~np.isin(_keys(wanted), _keys(table[taken]))
     if len(np.unique(_keys(wanted[new]))) > len(free):
         for where, colours in _fewer(wanted[new], table[taken], len(free)):
