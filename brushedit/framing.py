@@ -44,7 +44,7 @@ nearly the same resolution."""
 
 GRID = 6
 """Beyond GRID x GRID islands, those in one cell of a GRID x GRID grid over the picture start out
-together, so that a mask of a hundred thousand specks is framed as fast as one of ten."""
+together: which of them to join is found by comparing all pairs."""
 
 
 @dataclass(frozen=True)
