@@ -61,6 +61,7 @@ def take_apart_jpeg(data: bytes, max_pixels: int) -> Container:
 def _read_metadata(container: Container, segments: list[tuple[int, bytes]]) -> None:
     pieces: dict[int, bytes] = {}
     counts: set[int] = set()
+    several = False
     for marker, content in segments:
         if marker == 0xE0 and content.startswith(b"JFIF") and len(content) >= 12:
             unit, across, down = struct.unpack(">BHH", content[7:12])
@@ -73,9 +74,9 @@ def _read_metadata(container: Container, segments: list[tuple[int, bytes]]) -> N
             pieces[content[12]] = content[14:]
             counts.add(content[13])
         elif marker == 0xE2 and content.startswith(b"MPF\0"):
-            container.warnings.append(
-                "Only the main picture of the file is used, not those stored behind it."
-            )
+            several = True
+    if several:
+        container.warnings.append("Only the main picture of the file is used, not those stored behind it.")
     if pieces and counts == {len(pieces)}:
         container.icc_profile = b"".join(pieces[number] for number in sorted(pieces))
     if pieces and (container.icc_profile is None or len(container.icc_profile) > LARGEST_PROFILE):

@@ -5,9 +5,10 @@ from app.pictures.container import BROKEN_PROFILE, LARGEST_PROFILE, Container, c
 
 def take_apart_webp(data: bytes, max_pixels: int) -> Container:
     """See `containers.take_apart`."""
-    head = data[:30]
-    if len(head) < 30:
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if len(data) < min(end, 30):
         raise cut_off("WebP")
+    head = data[:30].ljust(30, b"\0")  # a lossless picture of one colour may take less
     packed = int.from_bytes(head[21:25], "little")
     sizes = {
         b"VP8X": (int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1),
@@ -20,15 +21,12 @@ def take_apart_webp(data: bytes, max_pixels: int) -> Container:
     if head[12:16] not in sizes:
         raise damaged("WebP", "its header makes no sense")
     container = sized(Container("WEBP", sizes[head[12:16]], encoded=data), max_pixels)
-    end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise cut_off("WebP")
     position, animation_frames = 12, 0
     while position + 8 <= end:
-        name, length = (
-            data[position : position + 4],
-            int.from_bytes(data[position + 4 : position + 8], "little"),
-        )
+        name = data[position : position + 4]
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
         content = slice(position + 8, position + 8 + length)
         if content.stop > end:
             raise cut_off("WebP")
