@@ -69,9 +69,8 @@ def load_conductor(choice: PainterChoice) -> BrushNetConductor:
         folder = untrained.ensure(_cache() / f"untrained-{__version__}")
         base, brushnet = folder / "base_model", folder / "brushnetX"
     loras = [Lora(path, weight) for path, weight in choice.loras]
-    network = (
-        BrushNetModel.from_pretrained(brushnet, torch_dtype=dtype).to(device).eval().requires_grad_(False)
-    )
+    network = BrushNetModel.from_pretrained(brushnet, torch_dtype=dtype).eval().requires_grad_(False)
+    torch.nn.Module.to(network, device)
     return BrushNetConductor(load_base(base, device=device, dtype=dtype, loras=loras), network)
 
 

@@ -76,7 +76,6 @@ def paint(
     from app.pictures import check_writable, read, read_mask, write
     from brushedit.types import PaintOptions
 
-    check_writable(output)
     polarity = _one_of("mask_polarity", mask_polarity, ("auto", "white", "black", "alpha"))
     resize = _one_of("mask_resize", mask_resize, ("error", "nearest"))
     options = PaintOptions(
@@ -102,6 +101,7 @@ def paint(
     picture = read(image)
     for warning in picture.source.warnings:
         typer.echo(f"warning: {warning}", err=True)
+    check_writable(output, picture)
     selected = read_mask(mask, picture.pixels.shape[:2], polarity=polarity, resize=resize)
 
     from app.bootstrap import PainterChoice, load_conductor
