@@ -70,6 +70,11 @@ class View:
             max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1)
         ).area
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The point (x, y) half way."""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
     def pixels(self, height: int, width: int, aspect: float = 1.0) -> Box:
         """Return the pixels of a whole picture (height, width) that this window touches, clipped to it."""
         per_x, per_y = width / aspect, float(height)
@@ -79,6 +84,12 @@ class View:
             min(width, int(np.ceil(self.x1 * per_x - 1e-6))),
             min(height, int(np.ceil(self.y1 * per_y - 1e-6))),
         )
+
+
+def view_of(box: Box, height: int, width: int, aspect: float = 1.0) -> View:
+    """Return the window that a box of pixels of a whole picture (height, width) shows."""
+    per_x, per_y = aspect / width, 1.0 / height
+    return View(box.x0 * per_x, box.y0 * per_y, box.x1 * per_x, box.y1 * per_y)
 
 
 @dataclass(frozen=True)
@@ -249,8 +260,8 @@ def close_up(
     portion = rng.uniform(*share)
     side = min(max(subject.width, subject.height) / portion, scene.aspect, 1.0)
     room = side * (1 - portion)
-    x = (subject.x0 + subject.x1) / 2 + rng.uniform(-0.25, 0.25) * room
-    y = (subject.y0 + subject.y1) / 2 + rng.uniform(-0.25, 0.25) * room
+    x = subject.middle[0] + rng.uniform(-0.25, 0.25) * room
+    y = subject.middle[1] + rng.uniform(-0.25, 0.25) * room
     x0 = float(np.clip(x - side / 2, 0.0, scene.aspect - side))
     y0 = float(np.clip(y - side / 2, 0.0, 1.0 - side))
     return View(x0, y0, x0 + side, y0 + side)

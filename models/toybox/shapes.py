@@ -197,7 +197,7 @@ def sprite(kind: Kind, pose: int, light: int, side: int) -> Array:
     sun /= np.linalg.norm(sun)
     half = sun + np.array([0.0, np.sin(PITCH), np.cos(PITCH)], dtype=np.float32)
     half /= np.linalg.norm(half)
-    shade = 0.46 + 0.1 * normal[:, 1] + 0.56 * np.maximum(normal @ sun, 0)
+    shade = 0.52 + 0.08 * normal[:, 1] + 0.5 * np.maximum(normal @ sun, 0)
     shine = 0.5 * np.maximum(normal @ half, 0) ** 40
     fine = np.zeros((*hit.shape, 3), dtype=np.float32)
     fine[hit] = np.stack([np.ones_like(shade), shade, shine], axis=1)
