@@ -46,8 +46,8 @@ class Change:
     targets : tuple of int
         Indices of the things it is about: in `after.things` for an addition, else in `before.things`.
     frame : View or None
-        The rectangle to repaint where a new shape appears (an addition, another kind): the new thing is `fitted`
-        into it. None where the shape stays.
+        The rectangle to repaint where a new shape appears (an addition, another kind): the new thing is
+        `fitted` into it. None where the shape stays.
     color_open : bool
         The words leave the colour of the result open: any is as good as the one in `after`.
     """
