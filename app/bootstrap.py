@@ -58,24 +58,33 @@ def load_conductor(choice: PainterChoice) -> BrushNetConductor:
     InvalidOption
         An unknown device or dtype, or one that is not there.
     """
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
+    # What they would say of weights that do not fit is said by our own errors.
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
     if (choice.base is None) != (choice.brushnet is None):
         raise InvalidWeights("a base model and a BrushNet are given together, or neither", param="base")
     device = _device(choice.device)
     dtype = _dtype(choice.dtype, device)
     base, brushnet = choice.base, choice.brushnet
     if base is None or brushnet is None:
-        folder = untrained.ensure(_cache() / f"untrained-{__version__}")
-        base, brushnet = folder / "base_model", folder / "brushnetX"
+        base, brushnet = _untrained()
     loras = [Lora(path, weight) for path, weight in choice.loras]
     network = BrushNetModel.from_pretrained(brushnet, torch_dtype=dtype).eval().requires_grad_(False)
     torch.nn.Module.to(network, device)
     return BrushNetConductor(load_base(base, device=device, dtype=dtype, loras=loras), network)
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brushedit"
+def _untrained() -> tuple[Path, Path]:
+    """Return the untrained base model and BrushNet, built in the user's cache the first time."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        folder = untrained.ensure(cache / "brushedit" / f"untrained-{__version__}")
+    except OSError as error:
+        raise InvalidWeights(
+            f"the untrained network cannot be kept in {cache}: {error.strerror}; XDG_CACHE_HOME names another folder"
+        ) from error
+    return folder / "base_model", folder / "brushnetX"
 
 
 def _device(name: str) -> torch.device:

@@ -21,7 +21,7 @@ from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.preview import LatentPreview
 from brushedit.diffusion.sampling import TextConditions, denoise, schedule, start
 from brushedit.diffusion.schedulers import make_scheduler
-from brushedit.errors import EmptyMask, InvalidWeights
+from brushedit.errors import EmptyMask, InvalidWeights, PaintingFailed
 from brushedit.events import Blended, Denoised
 from brushedit.framing import Frame
 from brushedit.types import BlendReport, Image, Mask, Painting, PaintOptions, require_image, require_mask
@@ -103,18 +103,18 @@ class BrushNetConductor:
 
         Raises
         ------
-        InvalidImage, InvalidMask, EmptyMask, InvalidOption
+        InvalidImage, InvalidMask, EmptyMask, InvalidOption, PaintingFailed
         """
         require_image(image)
         require_mask(mask, image)
         if not mask.any():
-            raise EmptyMask("the mask is empty: nothing would be repainted", param="mask")
+            raise EmptyMask("the mask is empty: it selects nothing to repaint", param="mask")
         make_scheduler(options.scheduler, self.base.scheduler_config)  # an unknown name fails before any work
         frames = framing.frames(
             mask, native=self.base.native, multiple=self.base.factor, context=options.context
         )
         grow = default_grow(frames) if options.grow is None else options.grow
-        blur = grow if options.blur is None else min(options.blur, grow)
+        blur = grow if options.blur is None else options.blur
         with torch.inference_mode():
             text = self.base.captions.encode(caption, options.negative, options.clip_skip)
         work = _Work(image, mask, frames, blending.weights(mask, grow, blur), text, options)
@@ -137,7 +137,7 @@ class BrushNetConductor:
     ) -> Generator[Denoised, None, Image]:
         """Paint one frame at the model's resolution; return the picture so far with it pasted in."""
         vae, unet, options, frame = self.base.vae, self.base.unet, work.options, work.frames[index]
-        generator = torch.Generator().manual_seed(options.seed + sample + (index << 32))
+        generator = torch.Generator().manual_seed(frame_seed(options.seed + sample, index))
         crop, hole = framing.crop(work.image, frame), framing.crop_mask(work.mask, frame)
         seen = conditions.posterior(conditions.black_hole(crop, hole), vae)
         latent = conditions.latent(seen, vae, options.posterior, generator).to(unet.dtype)
@@ -173,7 +173,13 @@ class BrushNetConductor:
             yield Denoised(
                 before * step.steps + step.step, options.samples * len(work.frames) * step.steps, shown
             )
-        return framing.paste(conditions.to_image(conditions.decode(latents, vae)), frame, painted)
+        pixels = conditions.decode(latents, vae)
+        if not pixels.isfinite().all():
+            raise PaintingFailed(
+                f"the networks gave numbers that are not finite, in {unet.dtype}: their weights are damaged, or too "
+                "large for this type (float32 and bfloat16 hold more than float16)"
+            )
+        return framing.paste(conditions.to_image(pixels), frame, painted)
 
 
 @dataclass(frozen=True)
@@ -186,6 +192,11 @@ class _Work:
     weights: NDArray[np.float32]
     text: TextConditions
     options: PaintOptions
+
+
+def frame_seed(seed: int, index: int) -> int:
+    """Return the seed of one frame: the request's own for the first, so that it means what it means elsewhere."""
+    return seed if index == 0 else int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
 
 
 def default_grow(frames: tuple[Frame, ...]) -> int:

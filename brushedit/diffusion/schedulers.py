@@ -25,6 +25,7 @@ SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "euler": (EulerDiscreteScheduler, {}),
     "euler karras": (EulerDiscreteScheduler, {"use_karras_sigmas": True}),
     "euler a": (EulerAncestralDiscreteScheduler, {}),
+    "euler ancestral": (EulerAncestralDiscreteScheduler, {}),
     "heun": (HeunDiscreteScheduler, {}),
     "dpm++ 2m": (DPMSolverMultistepScheduler, {}),
     "dpm++ 2m karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),

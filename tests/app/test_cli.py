@@ -124,8 +124,9 @@ def test_alpha_orientation_and_profile_are_kept(brushedit, folder):
 
 
 def test_a_jpeg_result_says_that_it_is_not_exact(brushedit, folder):
-    code, _, err = brushedit(*PAINT, "-o", "out.jpg")
+    code, out, err = brushedit(*PAINT, "-o", "out.jpg", "--json")
     assert code == 0
+    assert json.loads(out)["results"][0]["outside_changed"] > 0  # of the file that was written
     assert "re-encodes" in err
     assert opened(folder / "out.jpg").format == "JPEG"
 
@@ -135,6 +136,31 @@ def test_measure(brushedit, folder):
     code, out, _ = brushedit("measure", "in.png", "out.png", "--mask", "mask.png")
     assert code == 0
     assert json.loads(out) == {"size_kept": True, "psnr": None, "exact_fraction": 1.0}
+
+
+def test_measure_wants_a_mask_that_fits(brushedit, folder):
+    assert brushedit("measure", "in.png", "in.png", "--mask", "mask.png")[0] == 0
+    (folder / "mask.png").write_bytes(encode_mask(np.ones((30, 40), np.bool_)))
+    assert brushedit("measure", "in.png", "in.png", "--mask", "mask.png")[0] == 1
+    (folder / "mask.png").write_bytes(encode_mask(np.zeros((60, 80), np.bool_)))
+    assert brushedit("measure", "in.png", "in.png", "--mask", "mask.png")[0] == 1
+
+
+def test_a_mask_whose_white_and_alpha_disagree_is_warned_about(brushedit, folder):
+    strokes = np.zeros((60, 80, 4), np.uint8)
+    strokes[20:40, 30:50] = 255  # white strokes on a transparent layer
+    Image.fromarray(strokes).save(folder / "mask.png")
+    assert "transparency was read" in brushedit(*PAINT, "-o", "out.png")[2]
+    assert "transparency" not in brushedit(*PAINT, "-o", "out.png", "--mask-polarity", "white")[2]
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(brushedit, folder, monkeypatch):
+    (folder / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "file"))
+    code, _, err = brushedit(*PAINT, "-o", "out.png", named_weights=False)
+    assert code == 1
+    assert "XDG_CACHE_HOME" in err
+    assert "Traceback" not in err
 
 
 def png(width: int, height: int) -> bytes:
@@ -189,6 +215,14 @@ BAD = {
     "no such base": (None, ("--base", "nowhere"), "nowhere"),
     "no such LoRA": (None, ("--lora", "nowhere.safetensors"), "nowhere.safetensors"),
     "LoRA of nonsense": (None, ("--lora", "x.safetensors:much"), "much"),
+    "LoRA of NaN": (
+        lambda f: save_file({"x": torch.zeros(1)}, f / "x.safetensors"),
+        ("--lora", "x.safetensors:nan"),
+        "nan",
+    ),
+    "blur past grow": (None, ("--blur", "20", "--grow", "5"), "grow (5)"),
+    "blur past the default grow": (None, ("--blur", "500"), "grow"),
+    "seed past 32 bits": (None, ("--seed", str(2**32)), "seed"),
     "clip_skip past the encoder": (None, ("--clip-skip", "9"), "clip_skip"),
 }
 

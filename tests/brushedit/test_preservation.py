@@ -35,6 +35,15 @@ def test_one_sample_of_a_pixel_is_enough_not_to_be_exact():
     assert preservation(image, result, np.zeros((10, 10), np.bool_)).exact_fraction == 0.99
 
 
+def test_alpha_counts_where_given():
+    image, alpha = np.full((10, 10, 3), 100, np.uint8), np.full((10, 10), 255, np.uint8)
+    other = alpha.copy()
+    other[0] = 90
+    region = np.zeros((10, 10), np.bool_)
+    assert preservation(image, image, region, (alpha, alpha)).psnr == math.inf
+    assert preservation(image, image, region, (alpha, other)).exact_fraction == 0.9
+
+
 def test_another_size_is_told():
     image = np.full((10, 12, 3), 100, np.uint8)
     figures = preservation(image, np.full((20, 24, 3), 100, np.uint8), np.zeros((10, 12), np.bool_))

@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from app.bootstrap import PainterChoice, load_conductor
 from app.generators import run
 from brushedit.diffusion.brushnet import BrushNetModel
-from brushedit.errors import InvalidOption, InvalidWeights
+from brushedit.errors import InvalidOption, InvalidWeights, PaintingFailed
 from brushedit.types import PaintOptions
 from models.stable_diffusion import Lora, load_base
 
@@ -149,13 +149,32 @@ def test_a_lora_changes_the_painting_by_its_weight(weights, lora):
 def test_a_lora_that_does_not_fit_is_refused(weights, lora, tmp_path):
     other = tmp_path / "other.safetensors"
     save_file({key: torch.zeros(3, 3) for key in load_file(lora)}, other)
+    half = tmp_path / "half.safetensors"
+    surplus = {
+        key.replace("unet.", "unet.elsewhere.", 1): value.clone() for key, value in load_file(lora).items()
+    }
+    save_file(load_file(lora) | surplus, half)
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"\x08" * 100)
     pickle = tmp_path / "lora.bin"
     torch.save(load_file(lora), pickle)
-    for path in (other, broken, pickle, tmp_path / "missing.safetensors"):
+    for path in (other, half, broken, pickle, tmp_path / "missing.safetensors"):
         with pytest.raises(InvalidWeights, match=path.name):
             load_base(weights / "base_model", device=CPU, dtype=torch.float32, loras=[Lora(path)])
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), 1e9])
+def test_a_lora_weight_has_bounds(weights, lora, weight):
+    with pytest.raises(InvalidOption, match="weight"):
+        load_base(weights / "base_model", device=CPU, dtype=torch.float32, loras=[Lora(lora, weight)])
+
+
+def test_numbers_that_are_no_picture_are_an_error(weights):
+    conductor = load_conductor(PainterChoice(weights / "base_model", weights / "brushnetX", device="cpu"))
+    with torch.no_grad():
+        conductor.brushnet.brushnet_mid_block.bias.fill_(float("nan"))
+    with pytest.raises(PaintingFailed, match="not finite"):
+        paint(conductor)
 
 
 @pytest.mark.parametrize(
