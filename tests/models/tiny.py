@@ -132,7 +132,7 @@ def names_in(path: Path) -> list[str]:
 
 
 def write_dino(path: Path, tokenizer: Path, seed: int = 0) -> None:
-    """Write a detector's checkpoint, wrapped as the published one where it ends in .pth, and its tokenizer."""
+    """Write a detector's checkpoint, wrapped as the published one if it ends in .pth, and its tokenizer."""
     torch.manual_seed(seed)
     network = grounding_dino.build(DINO, bert_tokenizer(tokenizer))
     # Its last layer starts at zero, so that all boxes would be alike.
@@ -157,3 +157,9 @@ def write_sam(path: Path, seed: int = 0) -> None:
         torch.save(state, path)
     else:
         save_file(state, path)
+
+
+def copy_without(source: Path, target: Path, name: str) -> None:
+    """Copy a safetensors file, but for one of its tensors."""
+    with safe_open(source, "pt") as file:
+        save_file({key: file.get_tensor(key) for key in file.keys() if key != name}, target, {"format": "pt"})  # noqa: SIM118
