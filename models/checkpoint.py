@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate import init_empty_weights
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from brushedit.diffusion.checkpoint import refuse_differences
 from brushedit.errors import InvalidWeights
 
 Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config")
 
 
 def build_empty(build: Callable[[], Network]) -> Network:
@@ -62,6 +64,28 @@ def require_fit(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
             if tuple(state[key].shape) != expected[key]
         ),
     )
+
+
+def write_network(folder: Path, network: nn.Module, config: Any) -> None:
+    """Write a network as a folder of ``model.safetensors`` and ``config.json``, a record of its architecture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(_unaliased(network.state_dict()), folder / "model.safetensors")
+    (folder / "config.json").write_bytes(TypeAdapter(type(config)).dump_json(config, indent=2) + b"\n")
+
+
+def read_config(folder: Path, kind: type[Config]) -> Config:
+    """Return the record of a network's architecture that stands beside its weights.
+
+    Raises
+    ------
+    InvalidWeights
+        There is none, or it is of another kind.
+    """
+    path = folder / "config.json"
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InvalidWeights(f"{path} describes no {kind.__name__}: {error}") from error
 
 
 def as_safetensors(path: Path) -> Path:
