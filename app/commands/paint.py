@@ -117,6 +117,7 @@ def paint(
         path = output if samples == 1 else output.with_stem(f"{output.stem}-{sample_seed}")
         recipe = {
             "version": __version__,
+            "instruction": None,
             "caption": caption,
             "seed": sample_seed,
             "mask_sha256": hashlib.sha256(selected.tobytes()).hexdigest(),
