@@ -73,6 +73,18 @@ def test_what_is_missing_is_named(tmp_path: Path, hub: list[dict[str, Any]]) -> 
     assert (finding.folder, finding.missing) == (None, ("sub/*.json",))
 
 
+def test_a_part_that_is_listed_and_absent_is_missing(tmp_path: Path, hub: list[dict[str, Any]]) -> None:
+    lay(tmp_path / "sam")
+    index = tmp_path / "sam" / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}')
+    (tmp_path / "sam" / "model-1-of-2.safetensors").touch()
+    with pytest.raises(InvalidWeights, match="model-2-of-2"):
+        weights.find(SOURCE, [tmp_path])
+    index.write_text("[]")
+    with pytest.raises(InvalidWeights, match="parts"):
+        weights.find(SOURCE, [tmp_path])
+
+
 def test_a_conversion_stands_in_for_its_pickle(tmp_path: Path, hub: list[dict[str, Any]]) -> None:
     lay(tmp_path / "sam")
     (tmp_path / "sam" / "a.pth").rename(tmp_path / "sam" / "a.safetensors")
