@@ -51,6 +51,7 @@ CASES = [
     ("at the top of the picture", RIGHT),
     ("bottom left", LEFT),
     ("top right corner", RIGHT),
+    ("the left one of the two", LEFT),
     ("largest", LARGE),
     ("the bigger one", LARGE),
     ("in the foreground", LARGE),

@@ -153,6 +153,12 @@ def test_what_cannot_be_done_is_said_before_networks_are_loaded(
     assert (error.code, error.param) == (code, param)
 
 
+def test_an_instructor_is_a_model_at_an_address(folder: Path) -> None:
+    result = run(folder, "plan", folder / "in.png", "remove the cube", "--instructor", "gpt")
+    assert result.exit_code == 2
+    assert "MODEL@URL" in result.stderr
+
+
 def test_missing_weights_are_named_with_the_way_to_get_them(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "base_model").mkdir()
     error = refused(
