@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.plan_schema import ReplyError, parse_reply, plan_from_json, plan_to_json, reply_schema
@@ -103,6 +103,7 @@ def test_an_instruction_of_the_allowed_length_is_read() -> None:
     assert planner.plan(IMAGE, "x" * MAX_INSTRUCTION)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=200).filter(lambda text: text.strip()))
 def test_an_instruction_stays_one_quoted_string(instruction: str) -> None:
     planner, model = planner_of(plan_reply())
