@@ -5,7 +5,7 @@ import sys
 import typer
 
 from app import __version__
-from app.commands import bench, measure, paint, parity
+from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, weights
 from brushedit.errors import EditError
 
 cli = typer.Typer(
@@ -15,9 +15,14 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli.command("edit")(edit.edit)
+cli.command("plan")(plan.plan)
+cli.command("mask")(mask.mask)
 cli.command("paint")(paint.paint)
 cli.command("measure")(measure.measure)
 cli.command("parity")(parity.parity)
+cli.command("doctor")(doctor.doctor)
+cli.add_typer(weights.cli, name="weights")
 cli.add_typer(bench.cli, name="bench")
 
 
