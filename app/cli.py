@@ -1,6 +1,7 @@
 """The command line. Commands import what they need when they run, so `--help` is quick."""
 
 import sys
+import warnings
 
 import typer
 
@@ -43,6 +44,9 @@ def _options(  # pyright: ignore[reportUnusedFunction]  Typer calls it
 
 def main() -> None:
     """Run the command line; an edit that cannot be done is one line on stderr and exit code 1."""
+    # Deprecations of libraries are their developers' concern, and the tests', where warnings are errors.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
         cli()
     except EditError as error:
