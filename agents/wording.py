@@ -105,7 +105,7 @@ _NO_THINGS: Final = (
     "corner side edge half part area row line it them us me"
 )
 _PICTURE: Final = frozenset(_NO_THINGS.split())
-_BETWEEN: Final = re.compile(r"\b(?:in )?between (?P<first>.+?) and (?P<second>.+)$")
+_BETWEEN: Final = re.compile(r"\b(?:in )?between (?P<first>.+?)(?: and (?P<second>.+))?$")
 _RELATIONS: Final = tuple(
     (re.compile(rf"\b(?:{words}) (?P<anchor>.+)$"), relation) for words, relation in _RELATION_WORDS
 )
@@ -138,8 +138,9 @@ def _read_relation(text: str) -> tuple[Relation | None, tuple[str, ...], str]:
     """Return the relation, its anchors, and the words before it."""
     between = _BETWEEN.search(text)
     if between:
-        anchors = (between["first"], between["second"])
-        return Relation.BETWEEN, anchors, text[: between.start()]
+        # "between the cones" names one phrase for two things.
+        first = between["first"] if between["second"] else re.sub(r"(?<=[^s])s$", "", between["first"])
+        return Relation.BETWEEN, (first, between["second"] or first), text[: between.start()]
     for pattern, relation in _RELATIONS:
         found = pattern.search(text)
         if found and _is_thing(found["anchor"]):
@@ -148,8 +149,8 @@ def _read_relation(text: str) -> tuple[Relation | None, tuple[str, ...], str]:
 
 
 def bare_noun(phrase: str) -> str:
-    """Return a phrase without article and without the words of an order ("left cube": "cube")."""
-    known = _ORDERS.keys() | _ORDINALS.keys()
+    """Return a phrase without article and without words of order or number ("left cube": "cube")."""
+    known = _ORDERS.keys() | _ORDINALS.keys() | _COUNTS.keys()
     words = [word for word in _ARTICLE.sub("", phrase.strip().lower()).split() if word not in known]
     return _ARTICLE.sub("", " ".join(words).removeprefix("of "))
 

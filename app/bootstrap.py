@@ -71,8 +71,7 @@ def load_conductor(choice: PainterChoice) -> BrushNetConductor:
     InvalidOption
         An unknown device or dtype, or one that is not there.
     """
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
+    _silence_libraries()
     if (choice.base is None) != (choice.brushnet is None):
         raise InvalidWeights("a base model and a BrushNet are given together, or neither", param="base")
     device = _device(choice.device)
@@ -85,6 +84,11 @@ def load_conductor(choice: PainterChoice) -> BrushNetConductor:
     network = BrushNetModel.from_pretrained(brushnet, torch_dtype=dtype).eval().requires_grad_(False)
     torch.nn.Module.to(network, device)
     return BrushNetConductor(load_base(base, device=device, dtype=dtype, loras=loras), network)
+
+
+def _silence_libraries() -> None:
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
 
 
 def _cache() -> Path:
@@ -139,6 +143,7 @@ class AgentChoice:
 
 def load_planner(choice: AgentChoice, placement: Placement | None = None) -> Planner:
     """Load the instructor alone, the profile's or a server's."""
+    _silence_libraries()
     profile = find_profile(choice.profile)
     if choice.endpoint is not None:
         return Planner(OpenAiVlm(choice.endpoint), read_prompt("plan"))

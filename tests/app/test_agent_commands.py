@@ -1,6 +1,7 @@
 """The agent's commands, on five small random networks in one folder of the published layout."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,33 @@ import torch
 import typer
 from typer.testing import CliRunner, Result
 
+from agents.editor import Editor
+from agents.locator import Locator
 from agents.plan_schema import plan_to_json
+from agents.planner import Planner, read_prompt
+from app.bootstrap import AgentChoice
 from app.commands import doctor, edit, mask, plan, weights
 from brushedit.errors import EditError
-from brushedit.types import EditKind, EditPlan, EditStep
+from brushedit.types import (
+    Box,
+    EditKind,
+    EditPlan,
+    EditRequest,
+    EditStep,
+    Image,
+    Mask,
+    PaintOptions,
+    Point,
+)
 from models import untrained
+from models.catalog import find_profile
 from models.checkpoint import write_network
 from models.grounding_dino import build as build_dino
+from models.loading import Places, open_detector, open_segmenter
+from models.placement import Placement
+from models.sam import SegmentAnything
 from models.sam import build as build_sam
+from tests.agents.fakes import FilledBoxes, FlatPainter, ScriptedModel, plan_reply, step_json
 from tests.models import tiny
 
 CLI = typer.Typer()
@@ -157,3 +177,28 @@ def test_weights_and_doctor_tell_what_is_there(folder: Path, monkeypatch: pytest
     refusal = run(folder, "weights", "pull", "sd15").exception
     assert isinstance(refusal, EditError)
     assert refusal.param == "accept_licence"
+
+
+def test_a_second_turn_on_a_picture_costs_no_encoder_pass(folder: Path) -> None:
+    """With real networks, before a scripted instructor and painter: what the agent asks of each."""
+    choice, placement = AgentChoice(places=Places([folder])), Placement(torch.device("cpu"))
+    profile = find_profile("toybox")
+    detector = open_detector(profile, choice.places, placement)
+    segmenter = open_segmenter(profile, choice.places, placement, torch.float32)
+    planner = Planner(ScriptedModel(*[plan_reply(step_json(kind="local"))] * 2), read_prompt("plan"))
+    editor = Editor(planner, Locator(detector, _Solid(segmenter), profile.floor), FlatPainter())
+    for instruction in ("make the blue cube green", "no, yellow"):
+        list(editor.edit(EditRequest(PIXELS, instruction, options=PaintOptions(steps=1))))
+        assert (detector.passes, segmenter.passes) == (1, 1)
+    assert planner.calls == 2
+
+
+class _Solid:
+    """A segmenter that asks a real one, whose random mask may be empty, and fills the box."""
+
+    def __init__(self, segmenter: SegmentAnything) -> None:
+        self._segmenter = segmenter
+
+    def segment(self, image: Image, box: Box | None, points: Sequence[Point]) -> tuple[Mask, float]:
+        _, score = self._segmenter.segment(image, box, points)
+        return FilledBoxes().segment(image, box, points)[0], score
