@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+import cv2
 import numpy as np
 
 from brushedit import masks
@@ -18,6 +19,9 @@ SEEDS: Final = 6
 
 _FRINGE: Final = 2
 """Pixels around things that say nothing about the background."""
+
+_DETAIL: Final = 96
+"""Pixels a side at which a place is compared at most: nothing finer tells kinds or colours apart."""
 
 _POSES: Final = {kind: 1 if kind in (Kind.BALL, Kind.CYLINDER, Kind.CONE) else POSES for kind in Kind}
 
@@ -49,12 +53,14 @@ def read_thing(
     box = place.pixels(height, width, scene.aspect)
     if box.empty:
         return (None,)
-    seen = picture[box.y0 : box.y1, box.x0 : box.x1].astype(np.float32)
+    rows, columns = min(box.height, _DETAIL), min(box.width, _DETAIL)
+    crop = picture[box.y0 : box.y1, box.x0 : box.x1]
+    seen = np.asarray(cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     view = view_of(box, height, width, scene.aspect)
 
     def distance(thing: Thing | None) -> float:
         guess = scene if thing is None else scene.with_thing(thing)
-        return float(np.square(seen - render(guess, box.height, box.width, view)).sum())
+        return float(np.square(seen - render(guess, rows, columns, view)).sum())
 
     guesses: list[Thing | None] = [None, *_guesses(expected, place)]
     return tuple(sorted(guesses, key=distance))
