@@ -25,18 +25,6 @@ def read_prompt(name: str) -> str:
     return files("agents").joinpath("prompts", f"{name}.md").read_text(encoding="utf-8")
 
 
-def write_prompt(template: str, instruction: str, history: Sequence[Turn], correction: str = "") -> str:
-    """Return the words an instructor reads: the template with the latest turns and the instruction in it.
-
-    Everything a person wrote stands there as JSON strings, so it cannot end its quotation and pass for rules.
-    """
-    return Template(template).substitute(
-        history="".join(_told(turn) for turn in history[-MAX_TURNS:]),
-        instruction=_literal(instruction),
-        correction=correction,
-    )
-
-
 def require_instruction(instruction: str) -> str:
     """Return the instruction without surrounding space, or raise `InvalidInstruction`."""
     stripped = instruction.strip()
@@ -109,6 +97,23 @@ class Planner:
         return self._model.generate(image, prompt, self._schema)
 
 
+def write_prompt(template: str, instruction: str, history: Sequence[Turn] = (), correction: str = "") -> str:
+    """Return the words that the instructor is asked with, in planning and in training alike.
+
+    Parameters
+    ----------
+    template : str
+        As of `Planner`.
+    correction : str
+        What was wrong with its last answer; "" before there is one.
+    """
+    return Template(template).substitute(
+        history="".join(_told(turn) for turn in history[-MAX_TURNS:]),
+        instruction=_literal(instruction),
+        correction=correction,
+    )
+
+
 def _told(turn: Turn) -> str:
     done = "; ".join(
         f"{step.kind} {step.which} {f'{step.where} {step.target}'.strip()}: {step.caption}"
@@ -118,6 +123,7 @@ def _told(turn: Turn) -> str:
 
 
 def _literal(text: str) -> str:
+    """Quote a person's words as a JSON string: they cannot end the quotation and pass for rules."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -110,12 +110,15 @@ _RELATIONS: Final = tuple(
     (re.compile(rf"\b(?:{words}) (?P<anchor>.+)$"), relation) for words, relation in _RELATION_WORDS
 )
 _ARTICLE: Final = re.compile(r"^(?:the|a|an|this|that|my|our|his|her|its|their|some)\s+")
+_OF_SO_MANY: Final = re.compile(rf"\bof (?:the |these |those )?(?:{'|'.join(_COUNTS)})\b")
 _NUMBERED: Final = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
 
 
 def read_wording(where: str) -> Wording:
     """Return what the words of a plan's `where` ask for; words of no known meaning are passed over."""
     text = " ".join(re.sub(r"[^\w\s-]", " ", where.lower()).split())
+    # "the left one of the two" counts what there is, not what is meant.
+    text = _OF_SO_MANY.sub("", text)
     relation, anchors, text = _read_relation(text)
     orders: list[Order] = []
     ordinal, count = 1, 1

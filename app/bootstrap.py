@@ -4,7 +4,7 @@ import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import Protocol, final
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -191,6 +191,25 @@ def load_editor(choice: AgentChoice) -> Editor:
         global_strength=profile.global_strength,
         read_peak=placement.read_peak if placement.device.type == "cuda" else None,
     )
+
+
+class Deployment(Protocol):
+    """What a service's settings say about the agent."""
+
+    @property
+    def profile(self) -> str:
+        """A name of `models.catalog.PROFILES`."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """As in `AgentChoice`."""
+        ...
+
+
+def build_editor(settings: Deployment) -> Editor:
+    """Load the agent of a service's worker."""
+    return load_editor(AgentChoice(profile=settings.profile, device=settings.device))
 
 
 @final

@@ -67,6 +67,8 @@ class _Reply:
 class OpenAiVlm:
     """Answers through a chat endpoint with a JSON schema as the response format (a `VisionLanguageModel`).
 
+    It blocks until there is an answer, so it must not be called from a running event loop.
+
     Attributes
     ----------
     calls : int

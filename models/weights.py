@@ -1,5 +1,6 @@
 """Where a profile's weights are on this machine, what is missing, and getting it from the hub."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -95,12 +96,24 @@ def _missing(source: Source, folder: Path) -> tuple[str, ...]:
         return source.files or (source.folder,)
     present = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     # A converted checkpoint stands in for the pickled one it was made from.
-    return tuple(
+    absent = [
         pattern
         for pattern in source.files
         if not any(fnmatch(name, pattern) for name in present)
         and Path(pattern).with_suffix(".safetensors").as_posix() not in present
-    )
+    ]
+    return (*absent, *sorted(_shards(folder).difference(present)))
+
+
+def _shards(folder: Path) -> set[str]:
+    """Return the files that a checkpoint in parts says it consists of."""
+    names: set[str] = set()
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            names.update(json.loads(index.read_text())["weight_map"].values())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise InvalidWeights(f"{index} does not list a checkpoint's parts: {error}") from error
+    return names
 
 
 def pull(profile: Profile, *, accepted: bool, roots: Sequence[Path] = ()) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.locator import Locator, describe
@@ -51,6 +51,7 @@ CASES = [
     ("at the top of the picture", RIGHT),
     ("bottom left", LEFT),
     ("top right corner", RIGHT),
+    ("the left one of the two", LEFT),
     ("largest", LARGE),
     ("the bigger one", LARGE),
     ("in the foreground", LARGE),
@@ -253,6 +254,7 @@ def test_an_added_thing_goes_into_a_persons_box_before_the_instructors() -> None
     assert found(locator, planned, replace(REQUEST, points=(Point(10, 10),))).x1 < 30
 
 
+@settings(deadline=None)
 @given(
     box=st.tuples(*[st.integers(0, 1000)] * 4),
     height=st.integers(1, 50),
@@ -273,6 +275,7 @@ WORDS = (
 words = st.sampled_from(WORDS.split())
 
 
+@settings(deadline=None)
 @given(st.lists(words, max_size=8).map(" ".join), st.integers(1, 40), st.integers(1, 40))
 def test_any_words_place_a_thing_inside_the_picture(where: str, height: int, width: int) -> None:
     image = np.zeros((height, width, 3), dtype=np.uint8)
@@ -302,6 +305,7 @@ boxes = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(Candidate, boxes, st.floats(0, 1), st.just("cube")), max_size=12))
 def test_suppression_keeps_the_best_of_each_heap(candidates: list[Candidate]) -> None:
     kept = suppress(candidates, overlap=0.5)

@@ -2,10 +2,18 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.plan_schema import ReplyError, parse_reply, plan_from_json, plan_to_json, reply_schema
+from agents.plan_schema import (
+    Declined,
+    ReplyError,
+    parse_reply,
+    plan_from_json,
+    plan_to_json,
+    reply_schema,
+    reply_to_json,
+)
 from agents.planner import MAX_INSTRUCTION, MAX_TURNS, Planner, read_prompt
 from brushedit.errors import InvalidInstruction, PlanFailed
 from brushedit.types import EditKind, EditPlan, EditStep, Turn, Which
@@ -103,6 +111,7 @@ def test_an_instruction_of_the_allowed_length_is_read() -> None:
     assert planner.plan(IMAGE, "x" * MAX_INSTRUCTION)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=200).filter(lambda text: text.strip()))
 def test_an_instruction_stays_one_quoted_string(instruction: str) -> None:
     planner, model = planner_of(plan_reply())
@@ -138,6 +147,17 @@ def test_the_short_prompt_is_the_words_alone() -> None:
     model = ScriptedModel(plan_reply())
     Planner(model, read_prompt("plan_short")).plan(IMAGE, "remove the blue cube")
     assert model.prompts == ['"remove the blue cube"']
+
+
+def test_a_reply_is_written_as_it_is_read() -> None:
+    plan = parse_reply(plan_reply(step_json(box=[1, 2, 3, 4], caption="Bär")))
+    for reply in (plan, Declined("Nein.")):
+        assert parse_reply(reply_to_json(reply)) == reply
+    assert reply_to_json(plan) == json.dumps(
+        json.loads(plan_reply(step_json(box=[1, 2, 3, 4], caption="Bär"))),
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
 
 
 def test_one_fenced_block_is_read() -> None:

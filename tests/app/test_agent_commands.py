@@ -55,10 +55,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     untrained.save(folder, 0)
     write_network(
-        folder / "detector", build_dino(tiny.DINO, tiny.bert_tokenizer(folder / "detector")), tiny.DINO
+        folder / "grounding_dino",
+        build_dino(tiny.DINO, tiny.bert_tokenizer(folder / "grounding_dino")),
+        tiny.DINO,
     )
-    write_network(folder / "segmenter", build_sam(tiny.SAM), tiny.SAM)
-    tiny.write_qwen2_vl(folder / "instructor")
+    write_network(folder / "sam", build_sam(tiny.SAM), tiny.SAM)
+    tiny.write_qwen2_vl(folder / "vlms" / "instructor")
     PIL.Image.fromarray(PIXELS).save(folder / "in.png")
     steps = (
         EditStep(EditKind.ADD, "red ball", "a red ball", where="on the left"),
@@ -151,6 +153,12 @@ def test_what_cannot_be_done_is_said_before_networks_are_loaded(
 ) -> None:
     error = refused(folder, "edit", folder / "in.png", *arguments, "-o", tmp_path / "out.png")
     assert (error.code, error.param) == (code, param)
+
+
+def test_an_instructor_is_a_model_at_an_address(folder: Path) -> None:
+    result = run(folder, "plan", folder / "in.png", "remove the cube", "--instructor", "gpt")
+    assert result.exit_code == 2
+    assert "MODEL@URL" in result.stderr
 
 
 def test_missing_weights_are_named_with_the_way_to_get_them(tmp_path: Path, folder: Path) -> None:

@@ -73,6 +73,18 @@ def test_what_is_missing_is_named(tmp_path: Path, hub: list[dict[str, Any]]) -> 
     assert (finding.folder, finding.missing) == (None, ("sub/*.json",))
 
 
+def test_a_part_that_is_listed_and_absent_is_missing(tmp_path: Path, hub: list[dict[str, Any]]) -> None:
+    lay(tmp_path / "sam")
+    index = tmp_path / "sam" / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}')
+    (tmp_path / "sam" / "model-1-of-2.safetensors").touch()
+    with pytest.raises(InvalidWeights, match="model-2-of-2"):
+        weights.find(SOURCE, [tmp_path])
+    index.write_text("[]")
+    with pytest.raises(InvalidWeights, match="parts"):
+        weights.find(SOURCE, [tmp_path])
+
+
 def test_a_conversion_stands_in_for_its_pickle(tmp_path: Path, hub: list[dict[str, Any]]) -> None:
     lay(tmp_path / "sam")
     (tmp_path / "sam" / "a.pth").rename(tmp_path / "sam" / "a.safetensors")
@@ -144,20 +156,20 @@ def test_every_profile_names_its_five_networks() -> None:
 
 def test_the_agents_networks_open_from_one_folder(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    tokenizer = tiny.bert_tokenizer(tmp_path / "detector")
-    write_network(tmp_path / "detector", build_dino(tiny.DINO, tokenizer), tiny.DINO)
-    write_network(tmp_path / "segmenter", build_sam(tiny.SAM), tiny.SAM)
-    tiny.write_qwen2_vl(tmp_path / "instructor")
+    tokenizer = tiny.bert_tokenizer(tmp_path / "grounding_dino")
+    write_network(tmp_path / "grounding_dino", build_dino(tiny.DINO, tokenizer), tiny.DINO)
+    write_network(tmp_path / "sam", build_sam(tiny.SAM), tiny.SAM)
+    tiny.write_qwen2_vl(tmp_path / "vlms" / "instructor")
     placement, profile = Placement(torch.device("cpu")), find_profile("toybox")
     assert open_detector(profile, Places([tmp_path]), placement)
     assert open_segmenter(profile, Places([tmp_path]), placement, torch.float32)
-    given = Places(folders={Role.INSTRUCTOR: tmp_path / "instructor"})
+    given = Places(folders={Role.INSTRUCTOR: tmp_path / "vlms" / "instructor"})
     assert open_instructor(profile, given, placement, torch.float32)
     with pytest.raises(InvalidWeights, match="nowhere"):
         open_instructor(
             profile, Places(folders={Role.INSTRUCTOR: tmp_path / "nowhere"}), placement, torch.float32
         )
-    (tmp_path / "segmenter" / "config.json").write_text('{"depth": "deep"}')
+    (tmp_path / "sam" / "config.json").write_text('{"depth": "deep"}')
     with pytest.raises(InvalidWeights, match="SamConfig"):
         open_segmenter(profile, Places([tmp_path]), placement, torch.float32)
 

@@ -1,6 +1,7 @@
 """Small random networks of the real architectures, in the published file formats."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -10,6 +11,9 @@ from tokenizers.models import BPE
 from transformers import (
     BertTokenizer,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessor,
@@ -90,12 +94,37 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def write_qwen2_vl(folder: Path, seed: int = 0) -> None:
+def write_qwen2_vl(folder: Path) -> None:
     """Write a Qwen2-VL folder: config, safetensors, tokenizer, chat template and picture processor."""
     tokenizer = byte_tokenizer()
+    vision = {"depth": 1, "embed_dim": 32, "num_heads": 2, "hidden_size": 32, "mlp_ratio": 2}
+    config = Qwen2VLConfig(**_qwen_text(tokenizer), vision_config=vision)
+    torch.manual_seed(0)
+    Qwen2VLForConditionalGeneration(config).save_pretrained(folder)
+    Qwen2VLProcessor(**_qwen_processor(tokenizer)).save_pretrained(folder)
+
+
+def write_qwen2_5_vl(folder: Path) -> None:
+    """Write a Qwen2.5-VL folder likewise."""
+    tokenizer = byte_tokenizer()
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "fullatt_block_indexes": [1],
+    }
+    config = Qwen2_5_VLConfig(**_qwen_text(tokenizer), vision_config=vision)
+    torch.manual_seed(0)
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    Qwen2_5_VLProcessor(**_qwen_processor(tokenizer)).save_pretrained(folder)
+
+
+def _qwen_text(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     ids = dict(zip(_MARKS, tokenizer.convert_tokens_to_ids(_MARKS), strict=True))
-    config = Qwen2VLConfig(
-        text_config={
+    return {
+        "text_config": {
             # More rows than tokens, as in the published model.
             "vocab_size": len(tokenizer) + 10,
             "hidden_size": 32,
@@ -109,20 +138,20 @@ def write_qwen2_vl(folder: Path, seed: int = 0) -> None:
             "eos_token_id": ids["<|im_end|>"],
             "pad_token_id": ids["<|im_end|>"],
         },
-        vision_config={"depth": 1, "embed_dim": 32, "num_heads": 2, "hidden_size": 32, "mlp_ratio": 2},
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-    )
-    torch.manual_seed(seed)
-    Qwen2VLForConditionalGeneration(config).save_pretrained(folder)
-    Qwen2VLProcessor(
-        image_processor=Qwen2VLImageProcessor(min_pixels=28 * 28, max_pixels=4 * 28 * 28),
-        tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(),
-        chat_template=_CHAT,
-    ).save_pretrained(folder)
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+    }
+
+
+def _qwen_processor(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    return {
+        "image_processor": Qwen2VLImageProcessor(min_pixels=28 * 28, max_pixels=4 * 28 * 28),
+        "tokenizer": tokenizer,
+        "video_processor": Qwen2VLVideoProcessor(),
+        "chat_template": _CHAT,
+    }
 
 
 def names_in(path: Path) -> list[str]:

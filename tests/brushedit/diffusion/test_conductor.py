@@ -306,3 +306,10 @@ def test_the_input_is_left_alone(conductor):
     paint(conductor, image, mask)
     assert np.array_equal(image, before[0])
     assert np.array_equal(mask, before[1])
+
+
+def test_torchs_modes_do_not_leak_to_the_caller(conductor):
+    events = conductor.paint(picture(64, 64), square(64, 64, 10, 40, 10, 40), "a ball", PaintOptions(steps=2))
+    for _ in events:
+        assert not torch.is_inference_mode_enabled()
+        assert torch.is_grad_enabled()
