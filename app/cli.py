@@ -6,6 +6,7 @@ import typer
 
 from app import __version__
 from app.commands import bench, measure, paint, parity
+from app.commands.eval import cli as eval_cli
 from brushedit.errors import EditError
 
 cli = typer.Typer(
@@ -19,6 +20,7 @@ cli.command("paint")(paint.paint)
 cli.command("measure")(measure.measure)
 cli.command("parity")(parity.parity)
 cli.add_typer(bench.cli, name="bench")
+cli.add_typer(eval_cli, name="eval")
 
 
 def _version(asked: bool) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -139,12 +140,17 @@ def run(
     ------
     InvalidOption
         An unknown finish, or a folder that holds pictures made with other settings.
+    InvalidBenchmark
+        Two items of one name.
     OutputNotWritable
         A picture cannot be written.
     """
     if finish not in FINISHES:
         raise InvalidOption(f"finish must be one of {', '.join(FINISHES)}, not {finish!r}", param="finish")
     way = FINISHES[finish]
+    twins = [name for name, count in Counter(_safe(item.key) for item in items).items() if count > 1]
+    if twins:
+        raise InvalidBenchmark(f"several items are named {', '.join(twins[:3])}")
     settings: dict[str, Any] = {**asdict(options), "blend": way.blend}
     _claim(folder, {"finish": finish, "options": settings})
     options = PaintOptions(**settings)
