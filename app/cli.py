@@ -7,6 +7,7 @@ import typer
 
 from app import __version__
 from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, weights
+from app.commands.eval import cli as eval_cli
 from brushedit.errors import EditError
 
 cli = typer.Typer(
@@ -25,6 +26,7 @@ cli.command("parity")(parity.parity)
 cli.command("doctor")(doctor.doctor)
 cli.add_typer(weights.cli, name="weights")
 cli.add_typer(bench.cli, name="bench")
+cli.add_typer(eval_cli, name="eval")
 
 
 def _version(asked: bool) -> None:
