@@ -1,1 +1,5 @@
 """The conductor: BrushNet beside a frozen Stable Diffusion UNet. torch starts here."""
+
+from brushedit import torchvision_ops
+
+torchvision_ops.install()

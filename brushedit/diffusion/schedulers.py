@@ -1,0 +1,62 @@
+"""Noise schedulers, by the names users of other tools know them under."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_dpmsolver_singlestep import DPMSolverSinglestepScheduler
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
+from diffusers.schedulers.scheduling_k_dpm_2_discrete import KDPM2DiscreteScheduler
+from diffusers.schedulers.scheduling_lcm import LCMScheduler
+from diffusers.schedulers.scheduling_pndm import PNDMScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+
+from brushedit.errors import InvalidOption
+
+SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
+    "unipc": (UniPCMultistepScheduler, {}),
+    # Latents are not bounded by 1: where the base's config says nothing, these classes would clip them.
+    "ddim": (DDIMScheduler, {"clip_sample": False}),
+    "ddpm": (DDPMScheduler, {"clip_sample": False}),
+    "pndm": (PNDMScheduler, {}),
+    "euler": (EulerDiscreteScheduler, {}),
+    "euler karras": (EulerDiscreteScheduler, {"use_karras_sigmas": True}),
+    "euler a": (EulerAncestralDiscreteScheduler, {}),
+    "heun": (HeunDiscreteScheduler, {}),
+    "dpm2": (KDPM2DiscreteScheduler, {}),
+    "dpm++ 2m": (DPMSolverMultistepScheduler, {}),
+    "dpm++ 2m karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    "dpm++ 2m sde": (DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
+    "dpm++ 2m sde karras": (
+        DPMSolverMultistepScheduler,
+        {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True},
+    ),
+    "dpm++ 2s": (DPMSolverSinglestepScheduler, {"lower_order_final": True}),
+    "lcm": (LCMScheduler, {"clip_sample": False}),
+}
+
+
+def make_scheduler(name: str, config: Mapping[str, Any]) -> Any:
+    """Return a fresh scheduler of that name on a base model's noise schedule.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SCHEDULERS`, in any case, with spaces, underscores or hyphens.
+    config : mapping
+        The base model's scheduler config: betas, prediction type, spacing.
+
+    Raises
+    ------
+    InvalidOption
+        The name is not known; the message lists those that are.
+    """
+    key = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    if key not in SCHEDULERS:
+        raise InvalidOption(f"unknown scheduler {name!r}; known: {', '.join(SCHEDULERS)}", param="scheduler")
+    kind, overrides = SCHEDULERS[key]
+    return kind.from_config(dict(config), **overrides)
