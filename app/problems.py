@@ -110,9 +110,7 @@ def install(app: FastAPI) -> None:
     async def _http(_request: Request, error: Exception) -> JSONResponse:  # pyright: ignore[reportUnusedFunction] - registered
         assert isinstance(error, HTTPException)
         code, message = _SAID.get(error.status_code, ("invalid_request", str(error.detail)))
-        return JSONResponse(
-            error_body(code, message) | {}, error.status_code, dict(error.headers or {})
-        )
+        return JSONResponse(error_body(code, message) | {}, error.status_code, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> JSONResponse:  # pyright: ignore[reportUnusedFunction] - registered

@@ -25,11 +25,14 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("BRUSHEDIT_DATABASE_URL", "DATABASE_URL"),
         description="postgresql://… for several machines; empty = SQLite in the data folder.",
     )
-    blobs_url: str = Field("", description="Where pictures lie, such as s3://bucket/prefix; empty = data folder.")
+    blobs_url: str = Field(
+        "", description="Where pictures lie, such as s3://bucket/prefix; empty = data folder."
+    )
     profile: str = Field("toybox", description="Which networks the worker loads.")
     device: str = Field("auto", description="Device of the worker: auto, cpu, cuda, cuda:1 …")
     agent: str = Field(
-        "app.bootstrap:build_editor", description="module:function that builds the agent; only workers import it."
+        "app.bootstrap:build_editor",
+        description="module:function that builds the agent; only workers import it.",
     )
     workers: int = Field(1, ge=1, le=64, description="Worker processes that `serve` keeps running.")
 
@@ -37,25 +40,45 @@ class Settings(BaseSettings):
     tenant_queue_limit: int = Field(200, ge=1, description="Unfinished interactive edits of one tenant.")
     batch_width: int = Field(4, ge=1, description="Items of one batch that are queued at once.")
     batch_items: int = Field(50_000, ge=1, description="Items one batch may have.")
-    queue_poll: float = Field(0.02, gt=0, description="Seconds between two looks of an idle worker at the queue.")
-    progress_poll: float = Field(0.04, gt=0, description="Seconds between two looks for news of followed edits.")
+    queue_poll: float = Field(
+        0.02, gt=0, description="Seconds between two looks of an idle worker at the queue."
+    )
+    progress_poll: float = Field(
+        0.04, gt=0, description="Seconds between two looks for news of followed edits."
+    )
     heartbeat: float = Field(2.0, gt=0, description="Seconds between two signs of life of a worker.")
-    worker_timeout: float = Field(10.0, gt=0, description="Silence after which a worker counts as dead, seconds.")
-    attempts: int = Field(4, ge=1, description="Times an edit is begun before it is given up: it may kill workers.")
-    drain_seconds: float = Field(30.0, ge=0, description="Seconds a process told to stop may finish its work in.")
+    worker_timeout: float = Field(
+        10.0, gt=0, description="Silence after which a worker counts as dead, seconds."
+    )
+    attempts: int = Field(
+        4, ge=1, description="Times an edit is begun before it is given up: it may kill workers."
+    )
+    drain_seconds: float = Field(
+        30.0, ge=0, description="Seconds a process told to stop may finish its work in."
+    )
 
     max_pixels: int = Field(50_000_000, ge=1, description="Pixels a picture may have.")
     max_body: int = Field(64 * MIB, ge=1, description="Bytes a request may have.")
     max_file: int = Field(200 * MIB, ge=1, description="Bytes an uploaded batch file may have.")
     max_json_depth: int = Field(32, ge=2, description="Levels of nesting JSON may have.")
-    rate_per_minute: int = Field(600, ge=1, description="Requests a key may make in a minute unless it says otherwise.")
-    max_wait: float = Field(600.0, ge=0, description="Longest time a request may wait for its result, seconds.")
+    rate_per_minute: int = Field(
+        600, ge=1, description="Requests a key may make in a minute unless it says otherwise."
+    )
+    max_wait: float = Field(
+        600.0, ge=0, description="Longest time a request may wait for its result, seconds."
+    )
     retention_days: float = Field(30.0, gt=0, description="Days a finished edit outside a session is kept.")
     idempotency_hours: float = Field(24.0, gt=0, description="Hours an Idempotency-Key is remembered.")
-    keep_alive: float = Field(15.0, gt=0, description="Seconds between two heartbeats on a quiet event stream.")
+    keep_alive: float = Field(
+        15.0, gt=0, description="Seconds between two heartbeats on a quiet event stream."
+    )
 
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="Other web origins that may call.")
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description="Host names the server answers to.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Other web origins that may call."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Host names the server answers to."
+    )
     fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Hosts pictures may be fetched from; none = addresses in requests are refused."
     )
@@ -77,7 +100,7 @@ class Settings(BaseSettings):
 
     @property
     def blob_root(self) -> str:
-        """fsspec address of the picture store."""
+        """Fsspec address of the picture store."""
         return self.blobs_url or str(self.data.absolute() / "blobs")
 
     @property

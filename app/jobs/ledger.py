@@ -10,7 +10,7 @@ from app.problems import error_body
 from app.refusals import Superseded
 from app.store.records import Store
 from app.store.tables import UNFINISHED, Batch, Edit, Happening, Session
-from brushedit.errors import Canceled, EditError
+from brushedit.errors import EditError
 
 
 @final
@@ -29,9 +29,7 @@ class Ledger:
         Raises
         ------
         Superseded
-            Another attempt has begun, or the edit is settled.
-        Canceled
-            A person asked for it.
+            Another attempt has begun, or the edit is settled: canceled, for one.
         """
         with self._store.database.write() as rows:
             self.note_in(rows, edit_id, attempt, kind, data, **changes)
@@ -44,13 +42,11 @@ class Ledger:
             update(Edit)
             .where(Edit.id == edit_id, Edit.attempt == attempt, Edit.status.in_(UNFINISHED))
             .values(last_seq=Edit.last_seq + 1, **changes)
-            .returning(Edit.last_seq, Edit.cancel_requested)
+            .returning(Edit.last_seq)
             .execution_options(synchronize_session=False)
         ).one_or_none()
         if found is None:
             raise Superseded(f"{edit_id} is settled or in other hands")
-        if found.cancel_requested:
-            raise Canceled("canceled on request")
         rows.add(Happening(edit_id=edit_id, seq=found.last_seq, at=now(), type=kind, data=data))
 
     def settle(
@@ -91,7 +87,13 @@ class Ledger:
         if ended is None:
             return False
         rows.add(
-            Happening(edit_id=edit_id, seq=ended.last_seq, at=now(), type=status, data={"error": fault} if fault else {})
+            Happening(
+                edit_id=edit_id,
+                seq=ended.last_seq,
+                at=now(),
+                type=status,
+                data={"error": fault} if fault else {},
+            )
         )
         if ended.session_id and status == "succeeded":
             rows.execute(

@@ -18,7 +18,9 @@ def read_picture(store: Store, settings: Settings, edit: Edit) -> Picture:
     return decode(store.blobs.get(edit.image), max_pixels=settings.max_pixels)
 
 
-def build_request(store: Store, edit: Edit, image: Image, plan: EditPlan | None, history: tuple[Turn, ...]) -> EditRequest:
+def build_request(
+    store: Store, edit: Edit, image: Image, plan: EditPlan | None, history: tuple[Turn, ...]
+) -> EditRequest:
     """Return what the agent is asked."""
     asked = edit.request
     mask = asked.get("mask")
@@ -31,9 +33,15 @@ def build_request(store: Store, edit: Edit, image: Image, plan: EditPlan | None,
         points=wire.points_from_json(asked.get("points", [])),
         plan=plan,
         which=Which(asked["which"]) if asked.get("which") else None,
-        options=wire.options_from_json(asked.get("options", {})),
+        options=wire.options_from_json(seeded_options(edit.request)),
         history=history,
     )
+
+
+def seeded_options(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return an edit's options with the seed that is used, drawn or asked for."""
+    options = asked.get("options", {})
+    return options if "seed" in options else {**options, "seed": asked.get("derived_seed", 0)}
 
 
 def read_history(rows: Rows, edit: Edit) -> tuple[Turn, ...]:

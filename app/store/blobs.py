@@ -22,7 +22,11 @@ class BlobStore:
     """
 
     def __init__(self, root: str) -> None:
-        files, path = fsspec.core.url_to_fs(root, use_listings_cache=False) if "://" in root else fsspec.core.url_to_fs(root)
+        files, path = (
+            fsspec.core.url_to_fs(root, use_listings_cache=False)
+            if "://" in root
+            else fsspec.core.url_to_fs(root)
+        )
         self._files: Any = files
         self._root: str = path.rstrip("/")
         self._local = "://" not in root or root.startswith("file://")

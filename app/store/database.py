@@ -7,8 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, final
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
@@ -32,7 +30,9 @@ class Database:
             path = Path(url.removeprefix("sqlite:///"))
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock_file = path.with_name(path.name + ".lock")
-        self.engine: Engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=not self.sqlite)
+        self.engine: Engine = create_engine(
+            url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=not self.sqlite
+        )
         if self.sqlite:
             event.listen(self.engine, "connect", _set_up_sqlite)
 
@@ -53,6 +53,8 @@ class Database:
 
     def migrate(self) -> None:
         """Bring both DBOS's tables and ours up to date; any number of processes may do so at once."""
+        from alembic import command
+        from alembic.config import Config
         from dbos import DBOS
 
         with self._migration_lock():

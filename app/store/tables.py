@@ -82,7 +82,6 @@ class Edit(Row):
     status: Mapped[str]
     stage: Mapped[str]
     queued: Mapped[bool]
-    cancel_requested: Mapped[bool]
     attempt: Mapped[int]
     last_seq: Mapped[int]
     plan: Mapped[dict[str, Any] | None] = mapped_column(JSON)

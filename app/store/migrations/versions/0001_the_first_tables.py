@@ -66,7 +66,6 @@ def upgrade() -> None:
     sa.Column('status', sa.String(), nullable=False),
     sa.Column('stage', sa.String(), nullable=False),
     sa.Column('queued', sa.Boolean(), nullable=False),
-    sa.Column('cancel_requested', sa.Boolean(), nullable=False),
     sa.Column('attempt', sa.Integer(), nullable=False),
     sa.Column('last_seq', sa.Integer(), nullable=False),
     sa.Column('plan', sa.JSON(), nullable=True),

@@ -1,0 +1,58 @@
+"""The API process: a FastAPI application that knows no models."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from anyio import to_thread
+from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app import problems
+from app.access import identify
+from app.gates import Gate
+from app.routes import edits, health
+from app.services import build_services
+from app.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application; without settings, those of the environment."""
+    settings = settings or Settings()
+    services = build_services(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await to_thread.run_sync(services.store.database.migrate)
+        news = asyncio.create_task(services.news.run())
+        yield
+        services.news.close()
+        news.cancel()
+        with suppress(asyncio.CancelledError):
+            await news
+        services.queue.close()
+        services.store.database.close()
+
+    app = FastAPI(
+        title="BrushEdit",
+        summary="Edit a picture with a sentence; everything outside the edit stays identical.",
+        version="1",
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    problems.install(app)
+    # Deny by default: whatever is added below asks for a key, only the routes of `health` do not.
+    for module in (edits,):
+        app.include_router(module.router, dependencies=[Depends(identify)])
+    app.include_router(health.router)
+    app.add_middleware(
+        Gate,
+        limit=settings.max_body,
+        file_limit=settings.max_file,
+        observe=lambda *_: None,
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
+        )
+    return app
