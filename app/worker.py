@@ -18,6 +18,7 @@ from app.jobs.queue import CHORES, QUEUE, VERSION, Queue, now
 from app.jobs.stages import Agent, Stages
 from app.settings import Settings
 from app.store.records import Store, new_id
+from app.store.retention import sweep
 from app.store.tables import Worker
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class WorkerProcess:
         DBOS.register_queue(CHORES, worker_concurrency=_CHORES_AT_ONCE, polling_interval_sec=0.25)
         self._announce(store, "ready")
         logger.info("worker %s is ready", self._id)
-        self._keep_house(store)
+        self._keep_house(store, queue)
         self._announce(store, "draining")
         # What does not end in time stays checkpointed and goes to another worker.
         DBOS.destroy(workflow_completion_timeout_sec=round(self._settings.drain_seconds))
@@ -81,11 +82,15 @@ class WorkerProcess:
         queue.close()
         store.database.close()
 
-    def _keep_house(self, store: Store) -> None:
+    def _keep_house(self, store: Store, queue: Queue) -> None:
         """Take over from dead workers and remove what is old, until told to stop."""
+        swept = 0.0
         while not self._stop.wait(self._settings.heartbeat):
             try:
                 self._take_over(store)
+                if now() - swept > _SWEEP_SECONDS:
+                    swept = now()
+                    queue.erase(sweep(self._settings, store))
             except Exception:
                 # A database that cannot be reached for a while must not end the worker.
                 logger.exception("housekeeping failed; it is tried again")

@@ -86,11 +86,13 @@ class StubAgent:
         return painted
 
     def _pause(self, request: EditRequest) -> None:
-        seconds = 0.15 if "slow" in request.instruction else self._seconds
+        seconds = 0.15 if "slow paint" in request.instruction else self._seconds
         if seconds:
             time.sleep(seconds)
 
     def _misbehave(self, stage: str, request: EditRequest, step: int = 0) -> None:
+        if f"slow {stage}" in request.instruction and step == 0:
+            time.sleep(0.4)
         if "explode" in request.instruction:
             raise RuntimeError("the network broke: " + request.instruction)
         if f"poison {stage}" in request.instruction and step in (0, 2):

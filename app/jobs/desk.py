@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session as Rows
 
 from app.jobs.ledger import Ledger
@@ -14,6 +14,7 @@ from app.jobs.queue import INTERACTIVE, Queue, now
 from app.refusals import Conflict, NotFound, RepeatMismatch
 from app.settings import Settings
 from app.store.records import Store, new_id
+from app.store.retention import remove_edits
 from app.store.tables import FINISHED, Edit, Happening, Repeat, Session
 from brushedit.errors import Canceled
 
@@ -181,12 +182,11 @@ class Desk:
     def remove(self, tenant: str, edit_id: str) -> None:
         """Remove an edit, its events and every picture nothing else refers to."""
         with self._store.database.write() as rows:
-            edit = self.get(rows, tenant, edit_id)
-            if edit.status not in FINISHED:
+            if self.get(rows, tenant, edit_id).status not in FINISHED:
                 raise Conflict("this edit has not ended; cancel it first")
             if rows.scalar(select(Edit.id).where(Edit.parent_id == edit_id).limit(1)):
                 raise Conflict("other turns build on this one; delete the session")
-            remove_edits(self._store, rows, [edit])
+            remove_edits(self._store, rows, [edit_id])
         self._queue.erase([edit_id])
 
     def events(self, edit_id: str, after: int) -> list[Happening]:
@@ -248,11 +248,3 @@ class Desk:
         rows.flush()
         return edit
 
-
-def remove_edits(store: Store, rows: Rows, edits: list[Edit]) -> None:
-    """Remove edits with all that belongs to them."""
-    ids = [edit.id for edit in edits]
-    rows.execute(delete(Happening).where(Happening.edit_id.in_(ids)))
-    rows.execute(delete(Repeat).where(Repeat.resource.in_(ids)))
-    rows.execute(delete(Edit).where(Edit.id.in_(ids)))
-    store.release(rows, ids)

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from typing import Any, Final, final
 
@@ -62,12 +63,13 @@ class BlobStore:
         except FileNotFoundError:
             return
 
-    def digests(self) -> Iterator[str]:
-        """Yield the digest of everything stored."""
-        for path in self._files.find(self._root):
+    def ages(self) -> Iterator[tuple[str, float]]:
+        """Yield the digest of everything stored, and how many seconds ago it was written."""
+        for path, about in self._files.find(self._root, detail=True).items():
             name = path.rpartition("/")[2]
             if _DIGEST.fullmatch(name):
-                yield name
+                written = about.get("mtime") or about["LastModified"].timestamp()
+                yield name, time.time() - written
 
     def _path(self, digest: str) -> str:
         if not _DIGEST.fullmatch(digest):
