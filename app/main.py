@@ -1,7 +1,7 @@
 """The API process: a FastAPI application that knows no models."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from anyio import to_thread
@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import problems
 from app.access import identify
 from app.gates import Gate
-from app.routes import edits, health
+from app.routes import batches, edits, files, health, images, masks, responses, sessions, webhooks
 from app.services import build_services
 from app.settings import Settings
 
@@ -22,7 +22,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     services = build_services(settings)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         await to_thread.run_sync(services.store.database.migrate)
         news = asyncio.create_task(services.news.run())
         yield
@@ -41,15 +41,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    # Deny by default: whatever is added below asks for a key, only the routes of `health` do not.
-    for module in (edits,):
+    # Deny by default: whatever is added below asks for a key, only `health` and signed links do not.
+    for module in (edits, masks, sessions, files, batches, images, responses, webhooks):
         app.include_router(module.router, dependencies=[Depends(identify)])
     app.include_router(health.router)
+    app.include_router(images.public)
     app.add_middleware(
         Gate,
         limit=settings.max_body,
         file_limit=settings.max_file,
-        observe=lambda *_: None,
+        observe=services.metrics.observe,
     )
     if settings.cors_origins:
         app.add_middleware(

@@ -57,7 +57,7 @@ def prepare(
         "recipe": body.recipe,
         "metadata": dict(body.metadata),
     }
-    if not ({"seed"} & set(body.options)):
+    if "seed" not in body.options:
         del asked["seed"]
         request["derived_seed"] = secrets.randbelow(_SEEDS)
     if body.box is not None:
@@ -73,21 +73,19 @@ def prepare(
         request |= {"webhook": body.webhook, "webhook_events": list(body.webhook_events_filter)}
 
     image: bytes | str | None = _picture(services, tenant, "image", body.image, files)
-    parent_id = body.parent_id
+    # Every turn keeps its session's size, so the session's picture stands in for one not painted yet.
+    known = image
     if body.session_id:
         if image is not None:
             raise InvalidRequest("a turn works on the session's picture; leave image out", param="image")
-        image, parent_id = _session_picture(services, tenant, body.session_id, parent_id)
+        known = _session_picture(services, tenant, body.session_id, body.parent_id)
         request["parent_index"] = body.parent_index
-    elif parent_id:
+    elif body.parent_id:
         raise InvalidRequest("parent_id needs a session_id", param="parent_id")
-    if image is None and not parent_id:
+    if known is None:
         raise InvalidRequest("image is missing", param="image")
 
-    picture = decode(
-        _bytes(services, _reference(services, body.session_id, image)),
-        max_pixels=services.settings.max_pixels,
-    )
+    picture = decode(_bytes(services, known), max_pixels=services.settings.max_pixels)
     return Order(
         request=request,
         image=image,
@@ -95,7 +93,7 @@ def prepare(
         mask=_mask(services, tenant, picture, body, files),
         plan=wire.plan_to_json(plan) if plan else None,
         session_id=body.session_id,
-        parent_id=parent_id,
+        parent_id=body.parent_id,
     )
 
 
@@ -199,30 +197,17 @@ def _mask(
     return encode_mask(selected)
 
 
-def _session_picture(
-    services: Services, tenant: str, session_id: str, parent_id: str | None
-) -> tuple[str | None, str | None]:
-    """Return the picture a turn works on, or None where its parent makes it, and that parent."""
+def _session_picture(services: Services, tenant: str, session_id: str, parent_id: str | None) -> str:
+    """Return the picture a session began with, having checked that the turn to build on is one of its turns."""
     with services.store.database.read() as rows:
         session = rows.get(Session, session_id)
         if session is None or session.tenant != tenant:
             raise NotFound(f"there is no session {session_id}", param="session_id")
-        if parent_id is None:
-            parent_id = session.head
-        if parent_id is None:
-            return session.image, None
-        parent = rows.get(Edit, parent_id)
-        if parent is None or parent.tenant != tenant or parent.session_id != session_id:
-            raise NotFound(f"there is no turn {parent_id} in this session", param="parent_id")
-    return None, parent_id
-
-
-def _reference(services: Services, session_id: str | None, image: bytes | str | None) -> bytes | str:
-    """Return a picture of the same size as the one a turn works on: every turn keeps its session's size."""
-    if image is not None:
-        return image
-    with services.store.database.read() as rows:
-        return rows.get_one(Session, session_id).image
+        if parent_id is not None:
+            parent = rows.get(Edit, parent_id)
+            if parent is None or parent.tenant != tenant or parent.session_id != session_id:
+                raise NotFound(f"there is no turn {parent_id} in this session", param="parent_id")
+        return session.image
 
 
 def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ STATUS: Final[Mapping[str, int]] = {
     "rate_limit_exceeded": 429,
     "queue_full": 429,
     "instructor_unavailable": 502,
-    "not_ready": 503,
+    "not_finished": 504,
 }
 """Status of each code; a code that is not listed is a fault of the service: 500."""
 

@@ -1,5 +1,7 @@
 """What the service refuses, beyond what an edit can fail of: typed, each with a stable code."""
 
+from typing import Any
+
 from brushedit.errors import EditError
 
 
@@ -101,3 +103,17 @@ class Superseded(EditError):
     """Another worker has taken over this edit; whoever reads this must stop."""
 
     code = "superseded"
+
+
+class Unfinished(EditError):
+    """An edit that was waited for and has not ended; it goes on."""
+
+    code = "not_finished"
+
+
+class Ended(EditError):
+    """An edit that was waited for and failed, with the code it failed with."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error["message"], param=error["param"])
+        self.code = error["code"]  # pyright: ignore[reportAttributeAccessIssue] - the code is the edit's own

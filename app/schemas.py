@@ -51,25 +51,29 @@ class PointBody(Strict):
 class EditBody(Strict):
     """What an edit can be asked with; in multipart forms `image` and `mask` are files, the rest fields."""
 
-    image: PictureRef | None = Field(None, description="Data URL, file id, or edit id (what that edit made).")
+    image: PictureRef | None = Field(
+        default=None, description="Data URL, file id, or edit id (what that edit made)."
+    )
     instruction: str = Field(min_length=1, max_length=4000)
-    mask: PictureRef | None = Field(None, description="As `image`; polarity by `mask_polarity`.")
+    mask: PictureRef | None = Field(default=None, description="As `image`; polarity by `mask_polarity`.")
     mask_mode: Literal["replace", "add", "subtract"] = "replace"
     mask_polarity: Literal["auto", "white", "black", "alpha"] = "auto"
     mask_resize: Literal["error", "nearest"] = "error"
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
-    points: tuple[PointBody, ...] = Field((), max_length=64)
-    plan: dict[str, Any] | None = Field(None, description="A plan to carry out instead of the instructor's.")
+    points: tuple[PointBody, ...] = Field(default=(), max_length=64)
+    plan: dict[str, Any] | None = Field(
+        default=None, description="A plan to carry out instead of the instructor's."
+    )
     which: Literal["one", "all"] | None = None
     options: dict[str, Any] = Field(default_factory=dict, description="See PaintOptions.")
-    session_id: str | None = Field(None, pattern=SESSION_ID)
-    parent_id: str | None = Field(None, pattern=EDIT_ID)
-    parent_index: int = Field(0, ge=0, le=15)
+    session_id: str | None = Field(default=None, pattern=SESSION_ID)
+    parent_id: str | None = Field(default=None, pattern=EDIT_ID)
+    parent_index: int = Field(default=0, ge=0, le=15)
     output_format: Literal["png", "jpeg", "webp"] | None = None
-    output_quality: int = Field(95, ge=1, le=100)
-    recipe: bool = Field(True, description="Keep the recipe in PNG results.")
+    output_quality: int = Field(default=95, ge=1, le=100)
+    recipe: bool = Field(default=True, description="Keep the recipe in PNG results.")
     metadata: Metadata = Field(default_factory=dict)
-    webhook: str | None = Field(None, max_length=2000)
+    webhook: str | None = Field(default=None, max_length=2000)
     webhook_events_filter: tuple[Literal["completed"], ...] = ("completed",)
 
     def paint_options(self) -> PaintOptions:
@@ -92,10 +96,10 @@ class OptionsBody(Strict):
 
     steps: int | None = None
     guidance: float | None = None
-    negative: str | None = Field(None, max_length=2000)
+    negative: str | None = Field(default=None, max_length=2000)
     seed: int | None = None
     samples: int | None = None
-    scheduler: str | None = Field(None, max_length=64)
+    scheduler: str | None = Field(default=None, max_length=64)
     strength: float | None = None
     preservation_scale: float | None = None
     control_start: float | None = None
@@ -119,8 +123,8 @@ class ForkBody(Strict):
     """From which stage an edit is resumed, and what is different."""
 
     stage: Literal["plan", "locate", "paint"] = "paint"
-    instruction: str | None = Field(None, min_length=1, max_length=4000)
-    caption: str | None = Field(None, max_length=300, description="Of the first step.")
+    instruction: str | None = Field(default=None, min_length=1, max_length=4000)
+    caption: str | None = Field(default=None, max_length=300, description="Of the first step.")
     plan: dict[str, Any] | None = None
     mask: PictureRef | None = None
     mask_polarity: Literal["auto", "white", "black", "alpha"] = "auto"
@@ -131,7 +135,7 @@ class SessionBody(Strict):
     """A new session: a picture, and a title."""
 
     image: PictureRef | None = None
-    title: str = Field("", max_length=200)
+    title: str = Field(default="", max_length=200)
 
 
 class TitleBody(Strict):

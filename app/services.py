@@ -11,6 +11,8 @@ from app.jobs.desk import Desk
 from app.jobs.ledger import Ledger
 from app.jobs.news import News
 from app.jobs.queue import Queue
+from app.links import read_secret
+from app.metrics import Metrics
 from app.settings import Settings
 from app.store.records import Store
 
@@ -23,6 +25,8 @@ class Services:
     ----------
     decoders : CapacityLimiter
         Bounds how many pictures are decoded at once, and so the memory of the process.
+    secret : bytes
+        Signs links and webhooks.
     """
 
     settings: Settings
@@ -34,6 +38,8 @@ class Services:
     keys: Keys
     rates: Rates
     decoders: CapacityLimiter
+    secret: bytes
+    metrics: Metrics
 
 
 def build_services(settings: Settings) -> Services:
@@ -51,6 +57,8 @@ def build_services(settings: Settings) -> Services:
         keys=Keys(store.database),
         rates=Rates(settings.rate_per_minute),
         decoders=CapacityLimiter(2),
+        secret=read_secret(settings),
+        metrics=Metrics(store.database),
     )
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, final
 
@@ -13,9 +14,12 @@ from dbos import DBOS
 from dbos._serialization import DBOSPortableJSON
 from sqlalchemy import delete, select, update
 
-from app.jobs.ledger import Ledger
+from app.compatible import prepare_line
+from app.jobs.batches import Batches
 from app.jobs.queue import CHORES, QUEUE, VERSION, Queue, now
 from app.jobs.stages import Agent, Stages
+from app.jobs.webhooks import Webhooks
+from app.services import build_services
 from app.settings import Settings
 from app.store.records import Store, new_id
 from app.store.retention import sweep
@@ -47,14 +51,13 @@ class WorkerProcess:
         """Work until SIGTERM or SIGINT; then finish what is in hand, within `drain_seconds`."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        store = Store(self._settings)
+        services = build_services(self._settings)
+        store, queue = services.store, services.queue
         store.database.migrate()
         self._announce(store, "loading")
         heart = threading.Thread(target=self._beat, args=(store,), daemon=True)
         heart.start()
         agent = load_agent(self._settings)
-        queue = Queue(self._settings, store.database)
-        ledger = Ledger(store, queue)
         DBOS(
             config={
                 "name": "brushedit",
@@ -67,7 +70,11 @@ class WorkerProcess:
                 "enable_otlp": False,
             }
         )
-        register(Stages(self._settings, store, ledger, agent))
+        register(
+            Stages(self._settings, store, services.ledger, agent),
+            Batches(store, queue, services.desk, partial(prepare_line, services), self._settings.batch_items),
+            Webhooks(self._settings, store, services.secret),
+        )
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=self._settings.queue_poll)
         DBOS.register_queue(CHORES, worker_concurrency=_CHORES_AT_ONCE, polling_interval_sec=0.25)
@@ -135,7 +142,7 @@ class WorkerProcess:
                 logger.exception("no sign of life could be written; it is tried again")
 
 
-def register(stages: Stages) -> None:
+def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
     """Tell DBOS the workflows and their steps."""
 
     def edit(edit_id: str) -> str:
@@ -153,6 +160,8 @@ def register(stages: Stages) -> None:
 
     # The attempts are counted in the edit's own row, which ends it with a reason.
     DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)
+    DBOS.workflow(name="batch", max_recovery_attempts=None)(batches.expand)
+    DBOS.workflow(name="webhook", max_recovery_attempts=None)(webhooks.deliver)
 
 
 def _died_here(worker: Worker) -> bool:

@@ -48,7 +48,11 @@ class Cluster:
     def start(self, role: str, **env: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{role}-{len(self.processes)}.log").open("wb")
         process = subprocess.Popen(
-            [sys.executable, "-c", f"from app.commands.serve import {role}; from app.settings import Settings; {role}(Settings())"],
+            [
+                sys.executable,
+                "-c",
+                f"from app.commands.serve import {role}; from app.settings import Settings; {role}(Settings())",
+            ],
             cwd=ROOT,
             env=os.environ
             | {
@@ -70,7 +74,9 @@ class Cluster:
 
     def client(self, key: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30, trust_env=False)
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30, trust_env=False
+        )
 
     def wait_up(self, path: str = "/healthz", seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds

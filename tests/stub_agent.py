@@ -101,5 +101,3 @@ class StubAgent:
 
 def build(settings: Settings) -> StubAgent:
     return StubAgent(float(os.environ.get("STUB_SECONDS", "0")))
-
-

@@ -149,4 +149,3 @@ def _log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for noisy in ("httpx", "alembic", "sqlalchemy", "dbos"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import Any, Final, final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Rows
@@ -15,8 +15,10 @@ from app.refusals import Conflict, NotFound, RepeatMismatch
 from app.settings import Settings
 from app.store.records import Store, new_id
 from app.store.retention import remove_edits
-from app.store.tables import FINISHED, Edit, Happening, Repeat, Session
+from app.store.tables import FINISHED, UNFINISHED, Edit, Happening, Repeat, Session
 from brushedit.errors import Canceled
+
+_RETRIED_HOURS: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Order:
     plan : mapping or None
     regions : tuple
         Of the first steps, where they are known.
+    session_title : str or None
+        Begins a session of that title on the picture, with this edit as its first turn.
     """
 
     request: Mapping[str, Any]
@@ -45,6 +49,7 @@ class Order:
     plan: Mapping[str, Any] | None = None
     regions: tuple[Mapping[str, Any], ...] = ()
     session_id: str | None = None
+    session_title: str | None = None
     parent_id: str | None = None
     until: str = "finish"
     lane: str = INTERACTIVE
@@ -86,7 +91,7 @@ class Desk:
         edit_id: str | None = None,
         repeat_key: str | None = None,
         tenant_limit: int | None = None,
-        attach_only: bool = False,
+        retried: bool = False,
     ) -> Ticket:
         """Accept an edit, or return the one an equal request made before.
 
@@ -96,9 +101,9 @@ class Desk:
             The client's own choice; a second order under it must be equal.
         repeat_key : str or None
             Idempotency key; see `edit_id`.
-        attach_only : bool
-            The key was not chosen by the client but derived from the request: an equal request joins the
-            unfinished or just finished edit.
+        retried : bool
+            The client's library says that it sends this request again of itself: an equal request that came
+            lately, without a key, is joined.
 
         Raises
         ------
@@ -106,8 +111,10 @@ class Desk:
         """
         fingerprint = order.fingerprint()
         with self._store.database.write() as rows:
-            key = repeat_key or (f"id:{edit_id}" if edit_id else None)
-            if key and (known := self._repeated(rows, tenant, key, fingerprint, strict=not attach_only)):
+            key = f"id:{edit_id}" if edit_id else f"key:{repeat_key}" if repeat_key else f"auto:{fingerprint}"
+            chosen = bool(edit_id or repeat_key)
+            hours = self._settings.idempotency_hours if chosen else _RETRIED_HOURS
+            if (chosen or retried) and (known := self._repeated(rows, tenant, key, fingerprint, hours)):
                 return Ticket(known, repeated=True)
             if edit_id and rows.get(Edit, edit_id):
                 raise NotFound(f"there is no edit {edit_id} of yours, and the id is taken")
@@ -195,27 +202,38 @@ class Desk:
             found = select(Happening).where(Happening.edit_id == edit_id, Happening.seq > after)
             return list(rows.scalars(found.order_by(Happening.seq)))
 
-    def _repeated(self, rows: Rows, tenant: str, key: str, fingerprint: str, *, strict: bool) -> Edit | None:
+    def _repeated(self, rows: Rows, tenant: str, key: str, fingerprint: str, hours: float) -> Edit | None:
         known = rows.get(Repeat, (tenant, key))
-        if known is None or now() - known.created_at > self._settings.idempotency_hours * 3600:
+        if known is None or now() - known.created_at > hours * 3600:
             return None
-        if known.fingerprint != fingerprint and strict:
+        if known.fingerprint != fingerprint:
             raise RepeatMismatch(
                 "this idempotency key came with another request before", param="Idempotency-Key"
             )
         return rows.get(Edit, known.resource)
 
     def _insert(self, rows: Rows, tenant: str, order: Order, edit_id: str) -> Edit:
-        if order.session_id:
-            session = rows.get(Session, order.session_id)
-            if session is None or session.tenant != tenant:
-                raise NotFound(f"there is no session {order.session_id}", param="session_id")
-        request = dict(order.request)
+        order = self._on_its_branch(rows, tenant, order) if order.session_id else order
+        request, session_id = dict(order.request), order.session_id
         if isinstance(order.image, bytes):
             image = self._store.keep(rows, edit_id, order.image, order.media_type)
         else:
             image = order.image or ""
             self._store.use(rows, edit_id, [image] if image else [])
+        if order.session_title is not None:
+            session_id = new_id("session")
+            rows.add(
+                Session(
+                    id=session_id,
+                    tenant=tenant,
+                    title=order.session_title,
+                    image=image,
+                    redo=[],
+                    created_at=now(),
+                    updated_at=now(),
+                )
+            )
+            self._store.use(rows, session_id, [image])
         if order.mask:
             request["mask"] = self._store.keep(rows, edit_id, order.mask, "image/png")
         elif "mask" in request:
@@ -224,7 +242,7 @@ class Desk:
         edit = Edit(
             id=edit_id,
             tenant=tenant,
-            session_id=order.session_id,
+            session_id=session_id,
             parent_id=order.parent_id,
             batch_id=order.batch_id,
             batch_index=order.batch_index,
@@ -248,3 +266,14 @@ class Desk:
         rows.flush()
         return edit
 
+    def _on_its_branch(self, rows: Rows, tenant: str, order: Order) -> Order:
+        """Return a turn with what it works on: by default the session's last turn, also one that has not ended."""
+        found = select(Session).where(Session.id == order.session_id, Session.tenant == tenant)
+        session = rows.scalar(found.with_for_update())
+        if session is None:
+            raise NotFound(f"there is no session {order.session_id}", param="session_id")
+        if order.image is not None or order.parent_id is not None:
+            return order
+        unfinished = select(Edit.id).where(Edit.session_id == session.id, Edit.status.in_(UNFINISHED))
+        last = rows.scalar(unfinished.order_by(Edit.created_at.desc()).limit(1)) or session.head
+        return replace(order, parent_id=last) if last else replace(order, image=session.image)

@@ -1,7 +1,7 @@
 """News of edits for whoever follows them: one look at the database for all followers of a process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import final
 
@@ -41,7 +41,7 @@ class News:
         self.closing = asyncio.Event()
 
     @asynccontextmanager
-    async def follow(self, edit_id: str) -> AsyncIterator[Subscription]:
+    async def follow(self, edit_id: str) -> AsyncGenerator[Subscription]:
         """Give a subscription to an edit's news."""
         subscription = Subscription()
         self._followers.setdefault(edit_id, set()).add(subscription)

@@ -12,8 +12,6 @@ import math
 import time
 from typing import Final, final
 
-from dbos import DBOSClient
-from dbos._serialization import DBOSPortableJSON
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Rows
 
@@ -40,6 +38,10 @@ class Queue:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        # Imported when it is needed: it takes longer than all the rest of the API process.
+        from dbos import DBOSClient
+        from dbos._serialization import DBOSPortableJSON
+
         self._client = DBOSClient(
             system_database_engine=database.engine, serializer=DBOSPortableJSON, lazy=True
         )

@@ -26,9 +26,11 @@ Number = Annotated[int, Path(ge=0, le=1_000_000)]
 RepeatKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 
 
-async def answer(services: Services, request: Request, ticket: Ticket) -> JSONResponse:
-    """Return the edit now, or once it has ended where the client prefers to wait."""
-    wait = preferred_wait(request, services.settings.max_wait)
+async def answer(
+    services: Services, request: Request, ticket: Ticket, otherwise: float = 0.0
+) -> JSONResponse:
+    """Return the edit now, or once it has ended where the client prefers to wait; else after `otherwise` seconds."""
+    wait = preferred_wait(request, services.settings.max_wait, otherwise)
     ended = wait > 0 and await services.news.wait_finished(ticket.edit.id, wait)
 
     def view() -> dict[str, Any]:
@@ -44,13 +46,24 @@ async def answer(services: Services, request: Request, ticket: Ticket) -> JSONRe
 
 
 async def accept(
-    services: Services, caller: Caller, order: Order, repeat_key: str | None, edit_id: str | None = None
+    services: Services,
+    caller: Caller,
+    request: Request,
+    order: Order,
+    repeat_key: str | None,
+    edit_id: str | None = None,
 ) -> Ticket:
     """Hand an order to the desk."""
 
     def work() -> Ticket:
         return services.desk.accept(
-            caller.tenant, order, repeat_key=repeat_key, edit_id=edit_id, tenant_limit=caller.queue_limit
+            caller.tenant,
+            order,
+            repeat_key=repeat_key,
+            edit_id=edit_id,
+            tenant_limit=caller.queue_limit,
+            # OpenAI's libraries repeat a POST of themselves after 408, 409, 429 and 5xx, and say so.
+            retried=request.headers.get("x-stainless-retry-count", "0") != "0",
         )
 
     return await to_thread.run_sync(work)
@@ -71,7 +84,7 @@ async def create_edit(
 ) -> JSONResponse:
     """Make an edit: 202 and the job, or with `Prefer: wait=N` its result."""
     order = await ordered(services, caller, request)
-    return await answer(services, request, await accept(services, caller, order, idempotency_key))
+    return await answer(services, request, await accept(services, caller, request, order, idempotency_key))
 
 
 @router.put(
@@ -80,7 +93,7 @@ async def create_edit(
 async def put_edit(services: Shared, caller: Writer, request: Request, edit_id: EditId) -> JSONResponse:
     """Make an edit under an id of the client's choice; a repetition returns the same edit."""
     order = await ordered(services, caller, request)
-    return await answer(services, request, await accept(services, caller, order, None, edit_id))
+    return await answer(services, request, await accept(services, caller, request, order, None, edit_id))
 
 
 @router.get("")
@@ -151,7 +164,7 @@ async def fork_edit(
     order = await to_thread.run_sync(
         prepare_fork, services, caller.tenant, edit_id, body, limiter=services.decoders
     )
-    return await answer(services, request, await accept(services, caller, order, idempotency_key))
+    return await answer(services, request, await accept(services, caller, request, order, idempotency_key))
 
 
 @router.get("/{edit_id}/input", response_class=Response)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
+from app.access import identify
 from app.jobs.queue import now
+from app.refusals import ScopeMissing
 from app.services import Services, Shared
 from app.store.tables import Worker
 
@@ -31,6 +33,14 @@ def ready(services: Shared) -> Response:
     }
     ok = loaded and not draining
     return JSONResponse(about, 200 if ok else 503, {} if ok else {"Retry-After": "5"})
+
+
+@router.get("/metrics", response_class=Response, responses={401: {"description": "No valid key."}})
+def metrics(services: Shared, request: Request) -> Response:
+    """Return figures for Prometheus; needs a key of the scope "metrics" unless the settings make them public."""
+    if not services.settings.metrics_public and "metrics" not in identify(request).scopes:
+        raise ScopeMissing("this key may not do that: it lacks the scope 'metrics'")
+    return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def live_workers(services: Services) -> list[Worker]:

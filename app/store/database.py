@@ -1,7 +1,7 @@
 """The database: SQLite or PostgreSQL, one for our rows and DBOS's, so that both change in one transaction."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -37,13 +37,13 @@ class Database:
             event.listen(self.engine, "connect", _set_up_sqlite)
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> Generator[Session]:
         """Give a session for reading."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self) -> Generator[Session]:
         """Give a session whose changes are committed together at the end, or not at all."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             if self.sqlite:
@@ -69,7 +69,7 @@ class Database:
             command.upgrade(config, "head")
 
     @contextmanager
-    def _migration_lock(self) -> Iterator[None]:
+    def _migration_lock(self) -> Generator[None]:
         if self.sqlite:
             with self._lock_file.open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -23,7 +23,9 @@ def sweep(settings: Settings, store: Store, *, grace: float = _GRACE) -> list[st
         Seconds a blob may lie without a row: its transaction may not be over yet.
     """
     with store.database.write() as rows:
-        rows.execute(delete(Repeat).where(Repeat.created_at < time.time() - settings.idempotency_hours * 3600))
+        rows.execute(
+            delete(Repeat).where(Repeat.created_at < time.time() - settings.idempotency_hours * 3600)
+        )
         old = rows.scalars(
             select(Edit.id)
             .where(
@@ -43,7 +45,9 @@ def sweep_blobs(store: Store, grace: float) -> int:
     """Remove blobs without a use, and files without a blob's row, that a crash left; return how many."""
     removed = 0
     with store.database.write() as rows:
-        unused = select(Blob.digest).where(~select(BlobUse.digest).where(BlobUse.digest == Blob.digest).exists())
+        unused = select(Blob.digest).where(
+            ~select(BlobUse.digest).where(BlobUse.digest == Blob.digest).exists()
+        )
         found = rows.scalars(unused.where(Blob.created_at < time.time() - grace)).all()
         store.drop_unused(rows, found)
         removed += len(found)

@@ -1,6 +1,6 @@
 """Kill workers and APIs at random moments of every stage and count what becomes of the edits.
 
-    python -m tests.e2e.crash_draw --times 20 [--database postgresql://…]
+python -m tests.e2e.crash_draw --times 20 [--database postgresql://…]
 """
 
 import argparse
@@ -14,12 +14,12 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+from sqlalchemy import select
 
 from app.settings import Settings
 from app.store.records import Store
 from app.store.retention import sweep_blobs
 from app.store.tables import Blob, BlobUse
-from sqlalchemy import select
 from tests.server import Cluster, cluster, pixels, png, wait_ended
 
 STAGES = ("plan", "locate", "paint", "finish")
