@@ -158,10 +158,16 @@ def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
         DBOS.run_step({"name": "finish"}, stages.guarded, stages.finish, attempt)
         return "finished"
 
+    def batch(batch_id: str) -> str:
+        return batches.expand(batch_id)
+
+    def webhook(edit_id: str) -> str:
+        return webhooks.deliver(edit_id)
+
     # The attempts are counted in the edit's own row, which ends it with a reason.
     DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)
-    DBOS.workflow(name="batch", max_recovery_attempts=None)(batches.expand)
-    DBOS.workflow(name="webhook", max_recovery_attempts=None)(webhooks.deliver)
+    DBOS.workflow(name="batch", max_recovery_attempts=None)(batch)
+    DBOS.workflow(name="webhook", max_recovery_attempts=None)(webhook)
 
 
 def _died_here(worker: Worker) -> bool:

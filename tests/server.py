@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 import numpy as np
@@ -43,10 +44,12 @@ class Cluster:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    files: list[BinaryIO] = field(default_factory=list)
     port: int = field(default_factory=free_port)
 
     def start(self, role: str, **env: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{role}-{len(self.processes)}.log").open("wb")
+        self.files.append(log)
         process = subprocess.Popen(
             [
                 sys.executable,
@@ -101,6 +104,8 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for file in self.files:
+            file.close()
 
 
 @contextlib.contextmanager

@@ -4,10 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+import logging
 from typing import Any, Final, final
 
-from dbos import DBOS
+from dbos import DBOS, StepOptions
 
 from app.fetching import call
 from app.jobs.queue import now
@@ -16,6 +16,8 @@ from app.settings import Settings
 from app.store.records import Store
 from app.store.tables import Edit
 from brushedit.errors import EditError
+
+logger = logging.getLogger(__name__)
 
 TRIES: Final = 8
 _FIRST_PAUSE: Final = 5.0
@@ -41,18 +43,18 @@ class Webhooks:
             edit = rows.get(Edit, edit_id)
         if edit is None:
             return "removed"
-        send: Callable[[Edit], int] = DBOS.step(
-            name="send",
-            retries_allowed=True,
-            max_attempts=TRIES,
-            interval_seconds=_FIRST_PAUSE,
-            backoff_rate=_GROWTH,
-        )(self.send)
+        options: StepOptions = {
+            "name": "send",
+            "retries_allowed": True,
+            "max_attempts": TRIES,
+            "interval_seconds": _FIRST_PAUSE,
+            "backoff_rate": _GROWTH,
+        }
         try:
-            return f"delivered with status {send(edit)}"
+            return f"delivered with status {DBOS.run_step(options, self.send, edit)}"
         except Exception:
             # Given up after all tries: the edit itself is not touched by that.
-            DBOS.logger.warning("the webhook of %s was not delivered", edit_id)
+            logger.warning("the webhook of %s was not delivered", edit_id)
             return "given up"
 
     def send(self, edit: Edit) -> int:
