@@ -1,4 +1,4 @@
-"""`serve`, `api` and `worker`: the processes of the service."""
+"""`serve`, `api` and `worker`: the processes of the service; each imports what it needs, and no more."""
 
 import logging
 import multiprocessing
@@ -9,15 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Final
 
-import uvicorn
-
-from app.access import Keys
-from app.main import create_app
 from app.settings import Settings
-from app.store.records import Store
-from app.worker import WorkerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +24,15 @@ _STEADY_SECONDS: Final = 60.0
 
 def api(settings: Settings) -> None:
     """Run the API process until it is told to stop."""
+    import uvicorn
+
+    from app.main import create_app
+
     _log()
     require_bindable(settings)
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -42,11 +42,25 @@ def api(settings: Settings) -> None:
         timeout_graceful_shutdown=round(settings.drain_seconds) or None,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+    stop = server.handle_exit
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        # Those who wait and those who follow are let go first; uvicorn would wait for them.
+        app.state.services.news.close()
+        stop(number, frame)
+
+    server.handle_exit = drain
+    # Uvicorn raises the signal again once it has stopped: to stop as told is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server.run()
 
 
 def worker(settings: Settings) -> None:
     """Run one worker until it is told to stop."""
+    from app.worker import WorkerProcess
+
     _log()
     WorkerProcess(settings).run()
 
@@ -58,7 +72,6 @@ def serve(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Store(settings).database.migrate()
     children = [Child("api", _child_api, settings)]
     children += [Child(f"worker {n}", _child_worker, settings) for n in range(settings.workers)]
     while not stop.wait(_LOOK_SECONDS):
@@ -73,6 +86,9 @@ def require_bindable(settings: Settings) -> None:
     """Exit with a sentence where the server would be open to the network without any key."""
     if settings.loopback:
         return
+    from app.access import Keys
+    from app.store.records import Store
+
     store = Store(settings)
     store.database.migrate()
     known = Keys(store.database).any()

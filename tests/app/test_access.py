@@ -43,8 +43,12 @@ def things(http, keys):
     image = {"image": ("a.png", png(), "image/png")}
     session = http.post("/v1/sessions", files=image, headers=headers).json()["id"]
     edit = http.post("/v1/edits", files=image, data={"instruction": "x"}, headers=headers).json()["id"]
-    file = http.post("/v1/files", files={"file": ("a", b"{}")}, data={"purpose": "batch"}, headers=headers).json()["id"]
-    batch = http.post("/v1/batches", json={"input_file_id": file, "endpoint": "/v1/edits"}, headers=headers).json()["id"]
+    file = http.post(
+        "/v1/files", files={"file": ("a", b"{}")}, data={"purpose": "batch"}, headers=headers
+    ).json()["id"]
+    batch = http.post(
+        "/v1/batches", json={"input_file_id": file, "endpoint": "/v1/edits"}, headers=headers
+    ).json()["id"]
     return {
         "edit_id": edit,
         "session_id": session,
@@ -112,7 +116,8 @@ def test_a_taken_id_tells_nothing(http, keys, things):
 def test_lists_hold_ones_own_alone(http, keys, things):
     for path in ("/v1/edits", "/v1/sessions", "/v1/files", "/v1/batches"):
         own, others = (
-            http.get(path, headers={"Authorization": f"Bearer {keys[who]}"}).json()["data"] for who in ("owner", "other")
+            http.get(path, headers={"Authorization": f"Bearer {keys[who]}"}).json()["data"]
+            for who in ("owner", "other")
         )
         assert own
         assert others == []
@@ -155,7 +160,10 @@ def test_revocation_ends_an_open_stream(tmp_path):
         key_id, key = services.keys.create("someone")
         headers = {"Authorization": f"Bearer {key}"}
         edit = client.post(
-            "/v1/edits", files={"image": ("a.png", png(), "image/png")}, data={"instruction": "x"}, headers=headers
+            "/v1/edits",
+            files={"image": ("a.png", png(), "image/png")},
+            data={"instruction": "x"},
+            headers=headers,
         ).json()
         import threading
 
@@ -202,7 +210,10 @@ def test_pages_of_other_origins_change_nothing(http):
     ):
         headers = {"Host": host} | ({"Origin": origin} if origin else {})
         assert http.post("/v1/masks", json={}, headers=headers).status_code == status, (origin, host)
-    assert "access-control-allow-origin" not in http.get("/healthz", headers={"Origin": "http://evil.example"}).headers
+    assert (
+        "access-control-allow-origin"
+        not in http.get("/healthz", headers={"Origin": "http://evil.example"}).headers
+    )
 
 
 def test_listed_origins_may_call(tmp_path):
@@ -211,7 +222,9 @@ def test_listed_origins_may_call(tmp_path):
         response = client.get("/v1/edits", headers={"Origin": "https://studio.example"})
         assert response.headers["access-control-allow-origin"] == "https://studio.example"
         assert "access-control-allow-credentials" not in response.headers
-        assert client.post("/v1/masks", json={}, headers={"Origin": "https://studio.example"}).status_code == 400
+        assert (
+            client.post("/v1/masks", json={}, headers={"Origin": "https://studio.example"}).status_code == 400
+        )
 
 
 def test_rates_are_per_key():

@@ -31,7 +31,9 @@ def http_client(tmp_path_factory):
 
 
 def edit(client, image, **fields):
-    return client.post("/v1/edits", files={"image": ("a.png", image, "image/png")}, data={"instruction": "x", **fields})
+    return client.post(
+        "/v1/edits", files={"image": ("a.png", image, "image/png")}, data={"instruction": "x", **fields}
+    )
 
 
 def code(response):
@@ -44,12 +46,23 @@ def chunk(kind, data):
 
 def test_image_bombs_are_refused_by_their_header(http_client):
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
     assert code(edit(http_client, bomb)) == (413, "image_too_large")
     uri = "data:image/png;base64," + base64.b64encode(bomb).decode()
-    assert code(http_client.post("/v1/edits", json={"image": uri, "instruction": "x"})) == (413, "image_too_large")
+    assert code(http_client.post("/v1/edits", json={"image": uri, "instruction": "x"})) == (
+        413,
+        "image_too_large",
+    )
     assert code(http_client.post("/v1/masks", json={"mask": uri})) == (413, "image_too_large")
-    assert code(http_client.post("/v1/masks", json={"width": 60_000, "height": 60_000})) == (413, "image_too_large")
+    assert code(http_client.post("/v1/masks", json={"width": 60_000, "height": 60_000})) == (
+        413,
+        "image_too_large",
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +142,10 @@ def test_forms_with_too_many_parts_or_a_broken_boundary_are_refused(http_client)
     ],
 )
 def test_references_cannot_make_the_server_read_anything(http_client, ref):
-    for body in ({"image": ref}, {"image": "data:image/png;base64," + base64.b64encode(png()).decode(), "mask": ref}):
+    for body in (
+        {"image": ref},
+        {"image": "data:image/png;base64," + base64.b64encode(png()).decode(), "mask": ref},
+    ):
         response = http_client.post("/v1/edits", json={"instruction": "x", **body})
         assert response.status_code in (400, 404), response.text
     response = http_client.post("/v1/images/edits", json={"prompt": "x", "images": [{"image_url": ref}]})
@@ -138,9 +154,12 @@ def test_references_cannot_make_the_server_read_anything(http_client, ref):
 
 def test_file_names_of_clients_never_reach_the_disk(http_client):
     name = "../../../../tmp/evil.png"
-    assert http_client.post(
-        "/v1/files", files={"file": (name, b"1234")}, data={"purpose": "vision"}
-    ).json()["filename"] == name
+    assert (
+        http_client.post("/v1/files", files={"file": (name, b"1234")}, data={"purpose": "vision"}).json()[
+            "filename"
+        ]
+        == name
+    )
     http_client.post("/v1/edits", files={"image": (name, png(), "image/png")}, data={"instruction": "x"})
     stored = [path.name for path in http_client.folder.rglob("*") if path.is_file()]
     assert not [one for one in stored if "evil" in one]
@@ -148,7 +167,9 @@ def test_file_names_of_clients_never_reach_the_disk(http_client):
 
 def test_downloads_are_never_pages(http_client):
     file = http_client.post(
-        "/v1/files", files={"file": ("a.html", b"<script>1</script>", "text/html")}, data={"purpose": "vision"}
+        "/v1/files",
+        files={"file": ("a.html", b"<script>1</script>", "text/html")},
+        data={"purpose": "vision"},
     ).json()
     response = http_client.get(f"/v1/files/{file['id']}/content")
     assert response.headers["content-type"] == "application/octet-stream"
@@ -156,9 +177,17 @@ def test_downloads_are_never_pages(http_client):
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("edit_id", ["edit_'; DROP TABLE edits; --", "edit_%00", "edit_" + "a" * 10_000, "..%2f..%2fetc", "%F0%9F%92%A3"])
+@pytest.mark.parametrize(
+    "edit_id",
+    ["edit_'; DROP TABLE edits; --", "edit_%00", "edit_" + "a" * 10_000, "..%2f..%2fetc", "%F0%9F%92%A3"],
+)
 def test_ids_are_bounded(http_client, edit_id):
-    for path in (f"/v1/edits/{edit_id}", f"/v1/edits/{edit_id}/events", f"/v1/sessions/{edit_id}", f"/v1/files/{edit_id}/content"):
+    for path in (
+        f"/v1/edits/{edit_id}",
+        f"/v1/edits/{edit_id}/events",
+        f"/v1/sessions/{edit_id}",
+        f"/v1/files/{edit_id}/content",
+    ):
         assert http_client.get(path).status_code in (400, 404), path
     assert http_client.get("/v1/edits").status_code == 200
 
@@ -192,7 +221,10 @@ def test_absurd_values_are_refused(http_client, fields):
 
 def test_masks_must_fit(http_client):
     files = {"image": ("a.png", png(), "image/png"), "mask": ("m.png", png(8, 8), "image/png")}
-    assert code(http_client.post("/v1/edits", files=files, data={"instruction": "x"})) == (400, "invalid_mask")
+    assert code(http_client.post("/v1/edits", files=files, data={"instruction": "x"})) == (
+        400,
+        "invalid_mask",
+    )
     out = io.BytesIO()
     PIL.Image.new("L", (32, 24), 0).save(out, "PNG")
     files["mask"] = ("m.png", out.getvalue(), "image/png")
@@ -266,7 +298,15 @@ def test_listed_hosts_are_fetched_and_every_redirect_is_checked(tmp_path, peer):
 
 def test_a_listed_name_with_a_private_address_is_not_called(tmp_path, peer, monkeypatch):
     settings = Settings(data=tmp_path, fetch_hosts=("pictures.example",))
-    for address in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fd00::1", "0.0.0.0"):
+    for address in (
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "::1",
+        "::ffff:127.0.0.1",
+        "fd00::1",
+        "0.0.0.0",
+    ):
         monkeypatch.setattr(
             socket, "getaddrinfo", lambda *_, address=address, **__: [(2, 1, 6, "", (address, peer))]
         )
@@ -289,7 +329,11 @@ def test_the_checked_address_is_the_one_connected_to(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(socket, "create_connection", connect)
     with pytest.raises(AddressNotAllowed):
-        fetch(Settings(data=tmp_path, fetch_hosts=("pictures.example",)), "http://pictures.example/", param="image")
+        fetch(
+            Settings(data=tmp_path, fetch_hosts=("pictures.example",)),
+            "http://pictures.example/",
+            param="image",
+        )
     assert asked == ["pictures.example"]
     assert connected == [("93.184.216.34", 80)]
 

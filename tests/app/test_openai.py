@@ -30,7 +30,9 @@ def alpha_mask():
 
 def test_images_edit(sdk):
     image = png()
-    answer = sdk.images.edit(image=("a.png", image), prompt="make it red", model="gpt-image-1", extra_body={"seed": 3})
+    answer = sdk.images.edit(
+        image=("a.png", image), prompt="make it red", model="gpt-image-1", extra_body={"seed": 3}
+    )
     after = pixels(base64.b64decode(answer.data[0].b64_json))
     assert np.array_equal(after[10, 16], (255 - pixels(image)[10, 16]) ^ 3)
     assert answer.data[0].revised_prompt == "make it red after 0"
@@ -73,7 +75,13 @@ def test_images_edit_by_link(sdk):
 
 def test_images_edit_streamed(sdk):
     events = list(
-        sdk.images.edit(image=("a.png", png()), prompt="x", stream=True, partial_images=2, extra_body={"num_inference_steps": 6})
+        sdk.images.edit(
+            image=("a.png", png()),
+            prompt="x",
+            stream=True,
+            partial_images=2,
+            extra_body={"num_inference_steps": 6},
+        )
     )
     assert [event.type for event in events] == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
     assert [event.partial_image_index for event in events[:2]] == [0, 1]
@@ -147,19 +155,29 @@ def test_batches(sdk):
         time.sleep(0.1)
         batch = sdk.batches.retrieve(batch.id)
     assert batch.status == "completed"
-    assert (batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed) == (4, 2, 2)
+    assert (batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed) == (
+        4,
+        2,
+        2,
+    )
     made = [json.loads(line) for line in sdk.files.content(batch.output_file_id).text.splitlines()]
     assert [line["custom_id"] for line in made] == ["item 0", "item 2"]
     body = made[0]["response"]["body"]
     assert pixels(base64.b64decode(body["data"][0]["b64_json"])).shape == (24, 32, 3)
     failed = [json.loads(line) for line in sdk.files.content(batch.error_file_id).text.splitlines()]
-    assert [line["response"]["body"]["error"]["code"] for line in failed] == ["target_not_found", "invalid_request"]
+    assert [line["response"]["body"]["error"]["code"] for line in failed] == [
+        "target_not_found",
+        "invalid_request",
+    ]
     assert batch.id in [one.id for one in sdk.batches.list()]
 
 
 def test_responses_walk_the_session_tree(sdk, client):
     image = "data:image/png;base64," + base64.b64encode(png()).decode()
-    content = [{"type": "input_text", "text": "make it red"}, {"type": "input_image", "image_url": image, "detail": "auto"}]
+    content = [
+        {"type": "input_text", "text": "make it red"},
+        {"type": "input_image", "image_url": image, "detail": "auto"},
+    ]
     first = sdk.responses.create(
         model="brushedit", input=[{"role": "user", "content": content}], tools=[{"type": "image_generation"}]
     )
@@ -171,7 +189,10 @@ def test_responses_walk_the_session_tree(sdk, client):
     )
     assert second.output_text == "bigger after 1"
     other = sdk.responses.create(
-        model="brushedit", input="smaller", previous_response_id=first.id, tools=[{"type": "image_generation"}]
+        model="brushedit",
+        input="smaller",
+        previous_response_id=first.id,
+        tools=[{"type": "image_generation"}],
     )
     session = client.get(f"/v1/sessions/{second.edit['session_id']}").json()
     parents = {turn["id"]: turn["parent_id"] for turn in session["turns"]}
@@ -187,7 +208,10 @@ def test_responses_walk_the_session_tree(sdk, client):
 
 def test_responses_streamed(sdk):
     image = "data:image/png;base64," + base64.b64encode(png()).decode()
-    content = [{"type": "input_text", "text": "x"}, {"type": "input_image", "image_url": image, "detail": "auto"}]
+    content = [
+        {"type": "input_text", "text": "x"},
+        {"type": "input_image", "image_url": image, "detail": "auto"},
+    ]
     stream = sdk.responses.create(
         model="brushedit",
         input=[{"role": "user", "content": content}],
@@ -205,5 +229,8 @@ def test_responses_without_a_picture_are_refused(sdk):
         sdk.responses.create(model="brushedit", input="hello", tools=[{"type": "image_generation"}])
     with pytest.raises(openai.NotFoundError):
         sdk.responses.create(
-            model="brushedit", input="x", previous_response_id="resp_" + "0" * 32, tools=[{"type": "image_generation"}]
+            model="brushedit",
+            input="x",
+            previous_response_id="resp_" + "0" * 32,
+            tools=[{"type": "image_generation"}],
         )
