@@ -81,7 +81,9 @@ class Database:
             # for every transaction and statement that began before, also for one that waits for this lock.
             outside = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             with outside.connect() as connection:
-                while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}):
+                while not connection.scalar(
+                    text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}
+                ):
                     time.sleep(_LOCK_SECONDS)
                 try:
                     yield

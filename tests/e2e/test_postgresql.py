@@ -24,7 +24,9 @@ def test_edits_sessions_and_crashes(tmp_path, database):
         with made.client() as client:
             session = client.post("/v1/sessions", files={"image": ("a.png", png(), "image/png")}).json()
             turns = [
-                client.post(f"/v1/sessions/{session['id']}/turns", json={"instruction": f"slow plan {n}"}).json()
+                client.post(
+                    f"/v1/sessions/{session['id']}/turns", json={"instruction": f"slow plan {n}"}
+                ).json()
                 for n in range(3)
             ]
             ended = [wait_ended(client, turn["id"]) for turn in turns]
@@ -34,11 +36,15 @@ def test_edits_sessions_and_crashes(tmp_path, database):
                 assert after["started_at"] >= before["completed_at"]
             apart = [
                 client.post(
-                    "/v1/edits", files={"image": ("a.png", png(), "image/png")}, data={"instruction": f"slow paint {n}"}
+                    "/v1/edits",
+                    files={"image": ("a.png", png(), "image/png")},
+                    data={"instruction": f"slow paint {n}"},
                 ).json()["id"]
                 for n in range(4)
             ]
-            spans = sorted((edit["started_at"], edit["completed_at"]) for edit in (wait_ended(client, i) for i in apart))
+            spans = sorted(
+                (edit["started_at"], edit["completed_at"]) for edit in (wait_ended(client, i) for i in apart)
+            )
             # Two workers, two at a time.
             assert any(second[0] < first[1] for first, second in zip(spans, spans[1:], strict=False))
             assert client.delete(f"/v1/sessions/{session['id']}").status_code == 204

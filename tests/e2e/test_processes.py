@@ -38,7 +38,9 @@ def test_another_worker_takes_over_from_one_that_never_comes_back(tmp_path):
         edit_id = post(client, "slow paint").json()["id"]
         follow(client, edit_id, BEFORE["paint"])
         # As if it ran on another machine: nobody here can see that its process has ended.
-        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "brushedit.sqlite", timeout=30)) as database:
+        with contextlib.closing(
+            sqlite3.connect(tmp_path / "data" / "brushedit.sqlite", timeout=30)
+        ) as database:
             database.execute("UPDATE workers SET host = 'elsewhere'")
             database.commit()
         made.processes[1].send_signal(signal.SIGKILL)
