@@ -22,7 +22,7 @@ def test_no_other_distribution_owns_our_names(name):
 
 
 @pytest.mark.parametrize(
-    "module", ["app.cli", "app.pictures", "agents.ports", "brushedit.blending", "brushedit.framing"]
+    "module", ["app.cli", "app.pictures", "agents.editor", "brushedit.blending", "brushedit.framing"]
 )
 def test_light_modules_load_no_networks(module):
     heavy = "{'torch', 'diffusers', 'transformers', 'models'}"
