@@ -51,7 +51,7 @@ class WorkerProcess:
         """Work until SIGTERM or SIGINT; then finish what is in hand, within `drain_seconds`."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        services = build_services(self._settings)
+        services = build_services(self._settings, waits_for_disk=False)
         store, queue = services.store, services.queue
         store.database.migrate()
         self._announce(store, "loading")

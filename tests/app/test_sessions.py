@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import zipfile
 
@@ -45,7 +46,7 @@ def test_a_turn_waits_for_the_one_before(client, session):
     ended = [wait_ended(client, edit["id"]) for edit in turns]
     assert [edit["status"] for edit in ended] == ["succeeded"] * 3
     assert [edit["parent_id"] for edit in ended] == [None, ended[0]["id"], ended[1]["id"]]
-    for before, after in zip(ended, ended[1:], strict=False):
+    for before, after in itertools.pairwise(ended):
         assert after["started_at"] >= before["completed_at"]
 
 

@@ -1,5 +1,6 @@
 """The same promises on PostgreSQL, with two workers."""
 
+import itertools
 import random
 
 import pytest
@@ -31,7 +32,7 @@ def test_edits_sessions_and_crashes(tmp_path, database):
             ]
             ended = [wait_ended(client, turn["id"]) for turn in turns]
             assert [edit["status"] for edit in ended] == ["succeeded"] * 3
-            for before, after in zip(ended, ended[1:], strict=False):
+            for before, after in itertools.pairwise(ended):
                 assert after["parent_id"] == before["id"]
                 assert after["started_at"] >= before["completed_at"]
             apart = [
@@ -46,6 +47,6 @@ def test_edits_sessions_and_crashes(tmp_path, database):
                 (edit["started_at"], edit["completed_at"]) for edit in (wait_ended(client, i) for i in apart)
             )
             # Two workers, two at a time.
-            assert any(second[0] < first[1] for first, second in zip(spans, spans[1:], strict=False))
+            assert any(second[0] < first[1] for first, second in itertools.pairwise(spans))
             assert client.delete(f"/v1/sessions/{session['id']}").status_code == 204
     assert orphans(tmp_path / "data", database_url=database) == 0
