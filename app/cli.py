@@ -6,7 +6,7 @@ import warnings
 import typer
 
 from app import __version__
-from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, weights
+from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, service, weights
 from app.commands.eval import cli as eval_cli
 from brushedit.errors import EditError
 
@@ -21,6 +21,10 @@ cli.command("edit")(edit.edit)
 cli.command("plan")(plan.plan)
 cli.command("mask")(mask.mask)
 cli.command("paint")(paint.paint)
+cli.command("serve")(service.serve)
+cli.command("api")(service.api)
+cli.command("worker")(service.worker)
+cli.add_typer(service.keys, name="keys")
 cli.command("measure")(measure.measure)
 cli.command("parity")(parity.parity)
 cli.command("doctor")(doctor.doctor)
