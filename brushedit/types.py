@@ -26,14 +26,18 @@ Mask: TypeAlias = NDArray[np.bool_]
 def require_image(image: Image) -> tuple[int, int]:
     """Return (H, W) of an RGB picture, or raise `InvalidImage` where the array is none."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise InvalidImage(f"expected RGB uint8 of shape (H, W, 3), got {image.dtype} {image.shape}", param="image")
+        raise InvalidImage(
+            f"expected RGB uint8 of shape (H, W, 3), got {image.dtype} {image.shape}", param="image"
+        )
     return image.shape[0], image.shape[1]
 
 
 def require_mask(mask: Mask, image: Image) -> None:
     """Raise `InvalidMask` unless the mask is bool and as large as the picture."""
     if mask.dtype != np.bool_ or mask.ndim != 2:
-        raise InvalidMask(f"expected a bool mask of shape (H, W), got {mask.dtype} {mask.shape}", param="mask")
+        raise InvalidMask(
+            f"expected a bool mask of shape (H, W), got {mask.dtype} {mask.shape}", param="mask"
+        )
     if mask.shape != image.shape[:2]:
         raise InvalidMask(
             f"the mask is {mask.shape[1]}x{mask.shape[0]}, the picture {image.shape[1]}x{image.shape[0]}",
@@ -275,9 +279,13 @@ class PaintOptions:
         if self.blur is not None:
             _require_range("blur", self.blur, 0, 4096 if self.grow is None else self.grow)
         if self.posterior not in ("mode", "sample"):
-            raise InvalidOption(f"posterior must be mode or sample, not {self.posterior!r}", param="posterior")
+            raise InvalidOption(
+                f"posterior must be mode or sample, not {self.posterior!r}", param="posterior"
+            )
         if self.latent_mask not in ("nearest", "cubic"):
-            raise InvalidOption(f"latent_mask must be nearest or cubic, not {self.latent_mask!r}", param="latent_mask")
+            raise InvalidOption(
+                f"latent_mask must be nearest or cubic, not {self.latent_mask!r}", param="latent_mask"
+            )
 
 
 def _require_finite_floats(options: PaintOptions) -> None:

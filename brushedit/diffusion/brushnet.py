@@ -257,7 +257,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         return Features(down, mid, up)
 
     def _embedding(self, latents: Tensor, timestep: Tensor, sizes: SizeConditions | None) -> Tensor:
-        times = self.time_proj(timestep.reshape(-1).expand(latents.shape[0]))
+        times = self.time_proj(timestep.to(latents.device).reshape(-1).expand(latents.shape[0]))
         emb: Tensor = self.time_embedding(times.to(latents.dtype))
         if self.add_embedding is None or self.add_time_proj is None:
             return emb

@@ -1,0 +1,221 @@
+"""Frames: crops around the mask, with context, at the model's native resolution, and the way back.
+
+A photo of any size is repainted crop by crop, so the cost of an edit follows from the number of frames
+and not from the photo, and a small object is painted as large as a big one. `frames` says where to look;
+`crop`, `crop_mask` and `paste` go there and back. Two frames never share a pixel of the picture, and
+every masked pixel lies in exactly one:
+
+    canvas = image
+    for frame in frames(mask, native=512, multiple=64, context=0.5):
+        painted = paint(crop(image, frame), crop_mask(mask, frame))
+        canvas = paste(painted, frame, canvas)
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+
+import cv2
+import numpy as np
+
+from brushedit import masks
+from brushedit.errors import EmptyMask
+from brushedit.types import Box, Image, Mask, require_image
+
+MAX_FRAMES = 8
+"""More than this and the nearest share one: every frame costs a whole diffusion run."""
+
+MAX_ZOOM = 4
+"""A crop's shorter side is at least native / 4 pixels where the picture has them. A smaller crop shows
+the network more of its own upscaling than of the scene, and latents of 8 x 8 pixels already resolve 2 x 2
+of the picture's."""
+
+MAX_ASPECT = 2
+"""Longer over shorter side of a crop: Stable Diffusion was trained on little beyond 1:2 and 2:1."""
+
+MIN_CONTEXT = 1 / 16
+"""Margin that a crop keeps even at context 0: without it nothing beside the hole is seen, and the blend's
+usual reach past the mask would end at the crop's edge."""
+
+SHARING = 1.25
+"""Two crops become one where the joint crop has at most this times their areas together: half the runs at
+nearly the same resolution."""
+
+GRID = 6
+"""Beyond GRID x GRID islands, those in one cell of a GRID x GRID grid over the picture start out
+together, so that a mask of a hundred thousand specks is framed as fast as one of ten."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A crop of the picture and the size at which it is painted.
+
+    Attributes
+    ----------
+    box : Box
+        The crop, in pixels of the picture. It reaches past the picture only where the picture itself is
+        longer and thinner than 1:2, and then along the thin side.
+    width, height : int
+        The painted size, in pixels of the model.
+    """
+
+    box: Box
+    width: int
+    height: int
+
+
+def frames(mask: Mask, *, native: int, multiple: int, context: float) -> tuple[Frame, ...]:
+    """Return the 1..8 frames that together hold the mask, from the top left.
+
+    Around the bounding box of each island of the mask comes a margin of `context` times the box's longer
+    side; the crop is then widened to `MAX_ASPECT`, the least size of `MAX_ZOOM` and the painted size's
+    own aspect ratio, and shifted into the picture. Islands whose crops overlap, or are nearly as cheap
+    together, share a frame.
+
+    Parameters
+    ----------
+    mask : Mask
+    native : int
+        The side of the square pictures that the model was trained on; a frame has about native² pixels.
+    multiple : int
+        What the sides of a frame are multiples of; each is at least two of them.
+    context : float
+        Margin, in longer sides of the island's bounding box.
+
+    Raises
+    ------
+    EmptyMask
+        Nothing is masked.
+    """
+    height, width = mask.shape
+    islands = list(masks.components(mask))
+    if not islands:
+        raise EmptyMask("nothing is masked, so there is nothing to repaint", param="mask")
+    if len(islands) > GRID * GRID:
+        islands = _grid_cells(islands, height, width)
+
+    @cache
+    def frame(island: Box) -> Frame:
+        return _frame(island, height, width, native, multiple, context)
+
+    @cache
+    def cost_of_sharing(a: Box, b: Box) -> float:
+        one, other = frame(a).box, frame(b).box
+        if not one.intersection(other).empty:
+            return 0
+        return frame(a.union(b)).box.area / (one.area + other.area)
+
+    while len(islands) > 1:
+        a, b = min(combinations(islands, 2), key=lambda pair: cost_of_sharing(*pair))
+        if len(islands) <= MAX_FRAMES and cost_of_sharing(a, b) > SHARING:
+            break
+        islands = [*(island for island in islands if island not in (a, b)), a.union(b)]
+    return tuple(frame(island) for island in sorted(islands, key=lambda box: (box.y0, box.x0)))
+
+
+def crop(image: Image, frame: Frame) -> Image:
+    """Return the frame's part of the picture, (frame.height, frame.width, 3); past it the edges repeat."""
+    height, width = require_image(image)
+    box, inside = frame.box, _inside(frame.box, height, width)
+    part = cv2.copyMakeBorder(
+        image[inside.y0 : inside.y1, inside.x0 : inside.x1],
+        inside.y0 - box.y0,
+        box.y1 - inside.y1,
+        inside.x0 - box.x0,
+        box.x1 - inside.x1,
+        cv2.BORDER_REPLICATE,
+    )
+    return _resized(np.asarray(part, np.uint8), frame.width, frame.height)
+
+
+def crop_mask(mask: Mask, frame: Frame) -> Mask:
+    """Return the frame's part of the mask, (frame.height, frame.width); past the picture everything is kept.
+
+    A painted pixel is masked where it overlaps any masked pixel of the picture, so none of those is left
+    unpainted.
+    """
+    box, inside = frame.box, _inside(frame.box, *mask.shape)
+    part = np.zeros((box.height, box.width), np.bool_)
+    part[inside.y0 - box.y0 : inside.y1 - box.y0, inside.x0 - box.x0 : inside.x1 - box.x0] = mask[
+        inside.y0 : inside.y1, inside.x0 : inside.x1
+    ]
+    return _overlapped(_overlapped(part, frame.height, axis=0), frame.width, axis=1)
+
+
+def paste(painted: Image, frame: Frame, image: Image) -> Image:
+    """Return a copy of the picture with a painted frame, (frame.height, frame.width, 3), in its place.
+
+    Outside the frame's box the copy equals the picture; at scale 1, `paste` undoes `crop` bit for bit.
+    """
+    assert painted.shape == (frame.height, frame.width, 3), painted.shape
+    height, width = require_image(image)
+    box, inside = frame.box, _inside(frame.box, height, width)
+    pasted = image.copy()
+    pasted[inside.y0 : inside.y1, inside.x0 : inside.x1] = _resized(painted, box.width, box.height)[
+        inside.y0 - box.y0 : inside.y1 - box.y0, inside.x0 - box.x0 : inside.x1 - box.x0
+    ]
+    return pasted
+
+
+def _frame(island: Box, height: int, width: int, native: int, multiple: int, context: float) -> Frame:
+    margin = math.ceil(max(context, MIN_CONTEXT) * max(island.width, island.height))
+    w = min(max(island.width + 2 * margin, native // MAX_ZOOM), width)
+    h = min(max(island.height + 2 * margin, native // MAX_ZOOM), height)
+    # Past the picture's side only where the picture is thinner than MAX_ASPECT: otherwise the longer
+    # side, which lies inside, bounds the shorter one below the picture's own.
+    w, h = max(w, math.ceil(h / MAX_ASPECT)), max(h, math.ceil(w / MAX_ASPECT))
+    painted_width, painted_height = _painted_size(w / h, native, multiple)
+    # The painted size is a little off the crop's aspect ratio; more of the picture is better than a
+    # stretched one.
+    wide, high = round(h * painted_width / painted_height), round(w * painted_height / painted_width)
+    w, h = max(w, min(wide, width)), max(h, min(high, height))
+    x, y = _start(island.x0, island.x1, w, width), _start(island.y0, island.y1, h, height)
+    return Frame(Box(x, y, x + w, y + h), painted_width, painted_height)
+
+
+def _painted_size(aspect: float, native: int, multiple: int) -> tuple[int, int]:
+    """Return width and height of about native² pixels; rounding makes the size squarer, never thinner."""
+    longer_over_shorter = max(aspect, 1 / aspect)
+    longer = max(2, round(native * math.sqrt(longer_over_shorter) / multiple)) * multiple
+    shorter = max(2, math.ceil(longer / longer_over_shorter / multiple)) * multiple
+    return (longer, shorter) if aspect >= 1 else (shorter, longer)
+
+
+def _start(first: int, last: int, length: int, limit: int) -> int:
+    """Return the start of a span of `length` around first..last, inside 0..limit or else centred on it."""
+    if length >= limit:
+        return (limit - length) // 2
+    return min(max((first + last - length) // 2, 0), limit - length)
+
+
+def _grid_cells(islands: list[Box], height: int, width: int) -> list[Box]:
+    cells: dict[tuple[int, int], Box] = {}
+    for island in islands:
+        cell = (
+            (island.y0 + island.y1) * GRID // (2 * height),
+            (island.x0 + island.x1) * GRID // (2 * width),
+        )
+        cells[cell] = cells.get(cell, island).union(island)
+    return list(cells.values())
+
+
+def _inside(box: Box, height: int, width: int) -> Box:
+    return box.intersection(Box(0, 0, width, height))
+
+
+def _resized(image: Image, width: int, height: int) -> Image:
+    if image.shape[:2] == (height, width):
+        return image
+    # Averaging areas is the filter that neither aliases nor rings when shrinking; it cannot enlarge.
+    shrinks = width <= image.shape[1] and height <= image.shape[0]
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return np.asarray(resized, np.uint8)
+
+
+def _overlapped(mask: Mask, length: int, *, axis: int) -> Mask:
+    """Return the mask with one axis scaled to `length`: True where any pixel that the new one overlaps is."""
+    extent, new = mask.shape[axis], np.arange(length)
+    before = np.insert(np.cumsum(mask, axis=axis, dtype=np.int32), 0, 0, axis=axis)
+    first, past = new * extent // length, -(-(new + 1) * extent // length)
+    return before.take(past, axis=axis) > before.take(first, axis=axis)
