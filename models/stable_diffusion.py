@@ -82,6 +82,7 @@ class Captions:
             negative_prompt=negative,
             clip_skip=clip_skip or None,
         )
+        assert negative_states is not None  # guidance was asked for
         return TextConditions(positive, negative_states)
 
 
@@ -104,6 +105,7 @@ class XlCaptions:
             clip_skip=clip_skip or None,
         )
         positive, negative_states, pooled, negative_pooled = states
+        assert negative_states is not None  # guidance was asked for
         return TextConditions(positive, negative_states, pooled, negative_pooled)
 
 

@@ -74,7 +74,9 @@ class BrushNetConductor:
         for field in ("block_out_channels", "layers_per_block", "in_channels"):
             ours, theirs = brushnet.config[field], base.unet.config[field]
             if ours != theirs and list(np.atleast_1d(ours)) != list(np.atleast_1d(theirs)):
-                raise InvalidWeights(f"BrushNet does not fit the base model: {field} is {ours}, the UNet's {theirs}")
+                raise InvalidWeights(
+                    f"BrushNet does not fit the base model: {field} is {ours}, the UNet's {theirs}"
+                )
         self.base = base
         self.brushnet = brushnet
 
@@ -160,7 +162,9 @@ class BrushNetConductor:
         latent = conditions.latent(
             conditions.posterior(conditions.black_hole(crop, hole), vae), vae, options.posterior, generator
         ).to(unet.dtype)
-        keep = conditions.keep_mask(hole, latent.shape[-2:], options.latent_mask).to(latent)
+        keep = conditions.keep_mask(hole, (latent.shape[-2], latent.shape[-1]), options.latent_mask).to(
+            latent
+        )
         noise = torch.randn(latent.shape, generator=generator, dtype=torch.float32).to(latent)
         original: Tensor | None = None
         if options.strength < 1:
@@ -190,8 +194,9 @@ class BrushNetConductor:
 
 
 def default_grow(frames: tuple[Frame, ...]) -> int:
-    """Return how far a blend reaches by default: 2 % of the largest crop's longer side, at least 2 pixels.
+    """Return how far a blend reaches by default: 2 % of the smallest crop's longer side, at least 2 pixels.
 
-    The published blend reaches 10 pixels past the mask at 512 (a 21-pixel Gaussian), which is this share.
+    The published blend reaches 10 pixels past the mask at 512 (a 21-pixel Gaussian), which is this share. The
+    smallest crop decides, so that the blend ends inside every crop.
     """
-    return max(2, round(0.02 * max(max(frame.box.width, frame.box.height) for frame in frames)))
+    return max(2, round(0.02 * min(max(frame.box.width, frame.box.height) for frame in frames)))

@@ -4,6 +4,7 @@ Counted are matrix products, convolutions and attention (2 x multiply-accumulate
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -15,7 +16,7 @@ from brushedit.diffusion.schedulers import make_scheduler
 from brushedit.diffusion.sites import features_added
 from brushedit.types import PaintOptions
 
-SD15_UNET = {
+SD15_UNET: dict[str, Any] = {
     "sample_size": 64,
     "cross_attention_dim": 768,
     "attention_head_dim": 8,
@@ -59,7 +60,16 @@ def guided_step(size: int) -> StepCost:
         text = TextConditions(states, states)
         generator = torch.Generator()
         for _ in denoise(
-            unet, brushnet, scheduler, timesteps, latents, conditioning, text, (size, size), options, generator
+            unet,
+            brushnet,
+            scheduler,
+            timesteps,
+            latents,
+            conditioning,
+            text,
+            (size, size),
+            options,
+            generator,
         ):
             pass
 
@@ -68,6 +78,8 @@ def guided_step(size: int) -> StepCost:
 
     with FlopCounterMode(display=False) as published:
         features = brushnet(both(latents), timesteps[0], both(conditioning))
-        with features_added(unet, features.scaled(feature_scales(brushnet.site_count, 1.0, guess_mode=False))):
+        with features_added(
+            unet, features.scaled(feature_scales(brushnet.site_count, 1.0, guess_mode=False))
+        ):
             unet(both(latents), timesteps[0], both(states), return_dict=False)
     return StepCost(size, ours.get_total_flops() / 1e9, published.get_total_flops() / 1e9)

@@ -223,18 +223,20 @@ def sample_scene(
     count: int | None = None,
     background: Background | None = None,
     aspect: float = 1.0,
+    repeat: float = 0.2,
 ) -> Scene:
     """Draw a scene of `count` things (0..4, drawn as well where None) of which none hides much of another.
 
-    A fifth of the things repeat the kind or the colour of one already there, so that "the left ball" and "all
-    cubes" have something to mean. Where the scene is too full for another thing, it stays out.
+    A share `repeat` of the things has the kind, and half as many the colour, of the one before, so that "the
+    left ball" and "all cubes" have something to mean. Where a scene is too full for another thing, it stays
+    out.
     """
     if count is None:
         count = int(rng.choice(5, p=(0.04, 0.26, 0.32, 0.24, 0.14)))
     things: list[Thing] = []
     for _ in range(count):
-        kind = things[-1].kind if things and rng.random() < 0.2 else None
-        color = things[-1].color if things and rng.random() < 0.1 else None
+        kind = things[-1].kind if things and rng.random() < repeat else None
+        color = things[-1].color if things and rng.random() < repeat / 2 else None
         for _ in range(20):
             thing = sample_thing(rng, aspect, kind, color)
             if not crowded(thing, things):

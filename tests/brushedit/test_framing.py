@@ -23,7 +23,7 @@ from brushedit.types import Box, Image, Mask
 settings.register_profile("untimed", deadline=None, max_examples=60)
 settings.load_profile("untimed")
 
-MODELS = st.sampled_from([(512, 64), (512, 8), (1024, 64), (64, 16), (128, 64)])
+MODELS = st.sampled_from([(512, 64), (512, 8), (1024, 64), (64, 16), (128, 64), (400, 64)])
 CONTEXTS = st.sampled_from([0.0, 0.1, 0.5, 1.0, 16.0])
 SIDES = st.integers(1, 300) | st.sampled_from([1, 2, 3, 1000, 1501])
 
@@ -111,9 +111,11 @@ def test_a_frame_keeps_its_margin_and_least_size(mask: Mask, model: tuple[int, i
         part = inside(frame, mask)
         assert part.width >= min(width, model[0] // MAX_ZOOM)
         assert part.height >= min(height, model[0] // MAX_ZOOM)
-        held = masks.bounding_box(mask[part.y0 : part.y1, part.x0 : part.x1])
+        rows, columns = slice(part.y0, part.y1), slice(part.x0, part.x1)
+        held = masks.bounding_box(mask[rows, columns])
         assert held is not None
-        margin = max(context, MIN_CONTEXT) * max(held.width, held.height)
+        longest = max(max(box.width, box.height) for box in masks.components(mask[rows, columns]))
+        margin = max(context * longest, MIN_CONTEXT * max(held.width, held.height))
         assert part.width >= min(width, held.width + 2 * margin)
         assert part.height >= min(height, held.height + 2 * margin)
 
@@ -191,7 +193,8 @@ def test_a_smooth_picture_survives_the_round_trip(size: tuple[int, int]) -> None
 
 def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((2048, 2048, 3), np.uint8)
-    stripes[:, ::2] = 255
+    stripes[:, ::4] = 255
+    stripes[:, 3::4] = 255
     (frame,) = frames(np.ones((2048, 2048), np.bool_), native=512, multiple=64, context=0.0)
     small = crop(stripes, frame)
     assert small.min() >= 127
@@ -222,6 +225,33 @@ def test_a_background_is_one_frame() -> None:
     mask[200:210, 300:310] = True
     (frame,) = frames(mask, native=512, multiple=64, context=0.5)
     assert frame.box == Box(0, 0, 640, 480)
+
+
+def test_specks_in_two_corners_are_two_frames() -> None:
+    mask = np.zeros((1500, 2000), np.bool_)
+    mask[100:200:5, 100:200:5] = True
+    mask[1300:1400:5, 1800:1900:5] = True
+    first, last = frames(mask, native=512, multiple=64, context=0.5)
+    assert max(first.box.width, last.box.height) < 300
+
+
+def test_of_too_many_far_islands_the_nearest_share_frames() -> None:
+    mask = np.zeros((1200, 1600), np.bool_)
+    mask[100::400, 100::400] = True
+    mask[100, 180] = True
+    found = frames(mask, native=64, multiple=16, context=0.5)
+    assert 6 <= len(found) <= MAX_FRAMES
+    assert any(inside(frame, mask).intersection(Box(100, 100, 181, 101)).area == 81 for frame in found)
+
+
+@pytest.mark.parametrize("native", [64, 400, 512])
+@pytest.mark.parametrize("aspect", [1.0, 1.3, 1.6, 2.0])
+def test_a_painted_size_is_never_thinner_than_its_picture(native: int, aspect: float) -> None:
+    mask = np.ones((600, round(600 * aspect)), np.bool_)
+    for turned in (mask, mask.T):
+        (frame,) = frames(turned, native=native, multiple=32, context=0.5)
+        painted = max(frame.width, frame.height) / min(frame.width, frame.height)
+        assert painted <= aspect
 
 
 @pytest.mark.parametrize("spacing", [40, 200, 450])
