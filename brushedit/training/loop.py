@@ -140,7 +140,9 @@ class Trainer:
         Where checkpoints are; an existing one is resumed. None = neither read nor written.
     """
 
-    def __init__(self, objective: Objective, recipe: Recipe, budget: Budget, folder: Path | None = None) -> None:
+    def __init__(
+        self, objective: Objective, recipe: Recipe, budget: Budget, folder: Path | None = None
+    ) -> None:
         self.objective, self.recipe, self.budget, self.folder = objective, recipe, budget, folder
         self._parameters = {n: p for n, p in objective.network.named_parameters() if p.requires_grad}
         self._device = next(iter(self._parameters.values())).device
@@ -171,7 +173,9 @@ class Trainer:
             took = time.monotonic() - began
             self.step += 1
             self.seconds += took
-            self._loss = loss if math.isnan(self._loss) else self._loss + (loss - self._loss) / min(50, self.step)
+            self._loss = (
+                loss if math.isnan(self._loss) else self._loss + (loss - self._loss) / min(50, self.step)
+            )
             rate = self.objective.batch / took
             self._rate += (rate - self._rate) / min(50, self.step)
             done = self.budget.progress(self.step, self.seconds)
@@ -218,7 +222,9 @@ class Trainer:
         draft = self.folder / f"draft-{os.getpid()}"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
-        save_file({n: p.detach().contiguous() for n, p in self._parameters.items()}, draft / "weights.safetensors")
+        save_file(
+            {n: p.detach().contiguous() for n, p in self._parameters.items()}, draft / "weights.safetensors"
+        )
         save_file({n: a.contiguous() for n, a in self.average.items()}, draft / "average.safetensors")
         rest = {"optimizer": self._optimizer.state_dict(), "step": self.step, "seconds": self.seconds}
         torch.save(rest | {"loss": self._loss, "rate": self._rate}, draft / "state.pt")
@@ -228,17 +234,22 @@ class Trainer:
 
     def _resume(self, checkpoint: Path) -> None:
         weights, average = (
-            load_file(checkpoint / f"{name}.safetensors", device=str(self._device)) for name in ("weights", "average")
+            load_file(checkpoint / f"{name}.safetensors", device=str(self._device))
+            for name in ("weights", "average")
         )
         if weights.keys() != self._parameters.keys() or any(
             weights[n].shape != p.shape for n, p in self._parameters.items()
         ):
-            raise InvalidWeights(f"{checkpoint} is the checkpoint of another network; train into another folder")
+            raise InvalidWeights(
+                f"{checkpoint} is the checkpoint of another network; train into another folder"
+            )
         with torch.no_grad():
             for name, parameter in self._parameters.items():
                 parameter.copy_(weights[name])
                 self.average[name].copy_(average[name])
-        rest: dict[str, Any] = torch.load(checkpoint / "state.pt", map_location=self._device, weights_only=True)
+        rest: dict[str, Any] = torch.load(
+            checkpoint / "state.pt", map_location=self._device, weights_only=True
+        )
         self._optimizer.load_state_dict(rest["optimizer"])
         self.step, self.seconds = int(rest["step"]), float(rest["seconds"])
         self._loss, self._rate = float(rest["loss"]), float(rest["rate"])

@@ -111,7 +111,9 @@ def _stroke(rng: np.random.Generator, canvas: "cv2.typing.MatLike", thickness: i
         # Strokes zigzag: every other leg turns back.
         angle = 2 * np.pi - turn if i % 2 else turn
         length = np.clip(rng.normal(reach, reach / 2), 0, 2 * reach)
-        points.append(np.clip(points[-1] + length * np.array([np.cos(angle), np.sin(angle)]), 0, (width, height)))
+        points.append(
+            np.clip(points[-1] + length * np.array([np.cos(angle), np.sin(angle)]), 0, (width, height))
+        )
     if rng.random() < 0.5:
         points = [(width, 0) + point * (-1, 1) for point in points]
     if rng.random() < 0.5:

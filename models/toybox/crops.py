@@ -215,7 +215,10 @@ def draw_chunk(folder: Path, seed: int, number: int, count: int = CHUNK) -> None
     shape = SHAPES[rng.choice(len(SHAPES), p=SHAPE_ODDS)]
     crops = draw_crops(rng, shape, count)
     pixels = np.stack(
-        [np.concatenate([c.image, np.stack([c.hole, c.subject], axis=-1) * np.uint8(255)], axis=-1) for c in crops]
+        [
+            np.concatenate([c.image, np.stack([c.hole, c.subject], axis=-1) * np.uint8(255)], axis=-1)
+            for c in crops
+        ]
     )
     path.with_suffix(".json").write_text(json.dumps([c.caption for c in crops]))
     draft = path.with_suffix(".part")
@@ -260,5 +263,3 @@ class Crops:
         chunk = int(rng.integers(len(self._pixels)))
         rows = rng.choice(len(self._pixels[chunk]), batch, replace=batch > len(self._pixels[chunk]))
         return chunk, np.sort(rows)
-
-

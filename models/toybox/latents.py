@@ -22,8 +22,8 @@ def encode_chunk(folder: Path, crops: Crops, chunk: int, vae: AutoencoderKL, *, 
         return
     pixels, scale = crops.pixels(chunk), vae.config["scaling_factor"]
     latents: list[NDArray[np.float16]] = []
-    for first in range(0, len(pixels), 32):
-        rows = pixels[first : first + 32]
+    for first in range(0, len(pixels), 8):
+        rows = pixels[first : first + 8]
         colors = np.where(rows[..., 3:4] > 0, np.uint8(0), rows[..., :3]) if masked else rows[..., :3]
         picture = torch.from_numpy(np.ascontiguousarray(colors)).to(vae.device)
         mean = vae.encode(picture.permute(0, 3, 1, 2).float() / 127.5 - 1).latent_dist.mean  # pyright: ignore[reportAttributeAccessIssue]

@@ -34,7 +34,7 @@ SCHEDULE: Mapping[str, Any] = {
     "num_train_timesteps": 1000,
     "prediction_type": "v_prediction",
     "timestep_spacing": "trailing",
-    "steps_offset": 0,
+    "steps_offset": 1,
     "clip_sample": False,
     "set_alpha_to_one": True,
 }
@@ -79,7 +79,12 @@ class BaseObjective:
     """Denoise the latents of crops whose captions say what they show."""
 
     def __init__(
-        self, unet: UNet2DConditionModel, crops: Crops, latents: Latents, states: TextStates, recipe: BaseRecipe
+        self,
+        unet: UNet2DConditionModel,
+        crops: Crops,
+        latents: Latents,
+        states: TextStates,
+        recipe: BaseRecipe,
     ) -> None:
         self.network, self.batch = unet, recipe.batch
         self._crops, self._latents, self._states, self._recipe = crops, latents, states, recipe

@@ -69,7 +69,11 @@ class Contrast(nn.Module):
             *(
                 layer
                 for before, after in zip(channels, channels[1:], strict=False)
-                for layer in (nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.SiLU())
+                for layer in (
+                    nn.Conv2d(before, after, 3, stride=2, padding=1),
+                    nn.GroupNorm(8, after),
+                    nn.SiLU(),
+                )
             ),
             nn.Conv2d(channels[-1], channels[-1], 3, padding=1),
             nn.SiLU(),
@@ -90,7 +94,9 @@ class Contrast(nn.Module):
 class ContrastObjective:
     """Every picture picks its caption out of a batch, every caption its picture; equal captions are all right."""
 
-    def __init__(self, contrast: Contrast, tokenizer: CLIPTokenizer, crops: Crops, recipe: TextRecipe) -> None:
+    def __init__(
+        self, contrast: Contrast, tokenizer: CLIPTokenizer, crops: Crops, recipe: TextRecipe
+    ) -> None:
         self.network, self.batch = contrast, recipe.batch
         self._tokenizer, self._crops = tokenizer, crops
 

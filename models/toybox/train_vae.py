@@ -106,7 +106,9 @@ def reconstruction_loss(decoded: Tensor, target: Tensor, weight: Tensor) -> Tens
     Edges alone would leave hues wrong for long: the colours of 4 x 4 cells count as well.
     """
     error = (decoded - target) * weight
-    edges = (error[..., 1:, :] - error[..., :-1, :]).abs().mean() + (error[..., 1:] - error[..., :-1]).abs().mean()
+    edges = (error[..., 1:, :] - error[..., :-1, :]).abs().mean() + (
+        error[..., 1:] - error[..., :-1]
+    ).abs().mean()
     colors = F.avg_pool2d(error, 4).abs().mean()
     return error.abs().mean() + 4 * error.square().mean() + 0.4 * edges + 3 * colors
 
