@@ -107,7 +107,7 @@ def _crop(rng: np.random.Generator, scene: Scene, shape: tuple[int, int]) -> Cro
 
 
 def _thing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop:
-    """A thing to be added or changed: the hole is a box around it, its outline, or a blob."""
+    """Draw a thing to be added or changed: the hole is a box around it, its outline, or a blob."""
     scene, index = _in_front(scene, thing)
     view = frame(scene, thing.window, shape, context=rng.uniform(0.3, 0.65))
     image, subject = _drawn(scene, view, shape), layers(scene, *shape, view)[index].visible
@@ -124,7 +124,7 @@ def _thing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[in
 
 
 def _nothing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop:
-    """A thing to be removed: the hole is where it stood, shadow or not, the truth the scene without it."""
+    """Draw a thing to be removed: the hole is where it stood, the truth the scene without it."""
     index = scene.things.index(thing)
     view = frame(scene, thing.window, shape, context=rng.uniform(0.3, 0.65))
     layer = layers(scene, *shape, view)[index]
@@ -145,7 +145,7 @@ def _nothing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[
 
 
 def _background(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop:
-    """Everything but things to be repainted: what is kept are the things, a pixel or two inside their edge."""
+    """Draw everything but things to be repainted: the things are kept, up to a pixel or two inside their edge."""
     if rng.random() < 0.6:
         view = frame(scene, scene.window, shape, context=0.0)
     else:
@@ -156,7 +156,7 @@ def _background(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tup
 
 
 def _strokes(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop:
-    """Random strokes over a window with something in it; the caption says all that the window shows."""
+    """Draw random strokes over a window with something in it; the caption says all that the window shows."""
     view = frame(scene, thing.window, shape, context=rng.uniform(0.2, 0.8))
     shown = layers(scene, *shape, view)
     inside = [t for t, layer in zip(scene.things, shown, strict=True) if layer.visible.sum() > 80]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from brushedit import masks
 from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.types import Image, Mask, PaintOptions
-from models.toybox.captions import background_caption, local_caption
+from models.toybox.captions import local_caption
 from models.toybox.rendering import bounds, layers, render, uncovered
 from models.toybox.scenes import Background, Color, Scene, Thing, sample_scene
 from models.toybox.shapes import Kind

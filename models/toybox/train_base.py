@@ -6,7 +6,7 @@ examples is learned far earlier.
 """
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -51,7 +51,7 @@ class BaseRecipe:
     groups: int = 16
     batch: int = 16
     dropped: float = 0.1
-    steps: Recipe = Recipe(learning_rate=1e-3, warmup=100, hold=0.4, ema=0.998)
+    steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=1e-3, warmup=100, hold=0.4, ema=0.998))
 
 
 def make_unet(recipe: BaseRecipe, latents: int, text_width: int) -> UNet2DConditionModel:

@@ -1,7 +1,7 @@
 """The toybox's BrushNet: the paper's recipe on toy crops, beside the frozen base model."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ class BrushNetRecipe:
     batch: int = 16
     dropped: float = 0.1
     hole_weight: float = 3.0
-    steps: Recipe = Recipe(learning_rate=1e-3, warmup=100, hold=0.4, ema=0.998)
+    steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=1e-3, warmup=100, hold=0.4, ema=0.998))
 
 
 def train_brushnet(

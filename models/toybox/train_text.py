@@ -5,7 +5,8 @@ compared with the picture: the UNet attends to the padding as well, so it too ha
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import final
 
@@ -30,7 +31,7 @@ class TextRecipe:
     heads: int = 4
     sights: tuple[int, ...] = (24, 48, 96, 128)
     batch: int = 64
-    steps: Recipe = Recipe(learning_rate=2e-3, warmup=50, hold=0.3, ema=0.99)
+    steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=2e-3, warmup=50, hold=0.3, ema=0.99))
 
 
 def make_text_encoder(tokenizer: CLIPTokenizer, recipe: TextRecipe) -> CLIPTextModel:
@@ -68,7 +69,7 @@ class Contrast(nn.Module):
         self.sight = nn.Sequential(
             *(
                 layer
-                for before, after in zip(channels, channels[1:], strict=False)
+                for before, after in pairwise(channels)
                 for layer in (
                     nn.Conv2d(before, after, 3, stride=2, padding=1),
                     nn.GroupNorm(8, after),

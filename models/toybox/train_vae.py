@@ -4,7 +4,7 @@ Trained on windows of crops as the conductor frames them, from a start that is a
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -44,7 +44,9 @@ class VaeRecipe:
     window: int = 32
     whole: float = 0.85
     kl: float = 2e-4
-    steps: Recipe = Recipe(learning_rate=1.5e-3, warmup=100, hold=0.3, ema=0.995)
+    steps: Recipe = field(
+        default_factory=lambda: Recipe(learning_rate=1.5e-3, warmup=100, hold=0.3, ema=0.995)
+    )
 
 
 def make_vae(recipe: VaeRecipe) -> AutoencoderKL:
@@ -115,7 +117,7 @@ def reconstruction_loss(decoded: Tensor, target: Tensor, weight: Tensor) -> Tens
 
 @torch.no_grad()
 def start_linear(vae: AutoencoderKL, crops: Crops) -> None:
-    """Set weights so that the encoder starts as the principal components of 4 x 4 pixels and the decoder paints their mean.
+    """Let the encoder start as the principal components of 4 x 4 pixels, the decoder as their mean.
 
     A network drawn at random takes thousands of steps to learn hues, which every normalisation layer takes away and the
     next has to guess; this one knows them from the start and has only to learn details. Values travel through the

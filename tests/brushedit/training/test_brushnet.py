@@ -60,7 +60,9 @@ def xl_examples(rng: np.random.Generator, generator: torch.Generator) -> Example
 
 
 @pytest.mark.parametrize(("unet", "draw"), [(sd15_shaped(), examples), (sdxl_shaped(), xl_examples)])
-def test_trains_the_branch_alone_and_starts_from_the_base_models_loss(unet: UNet2DConditionModel, draw) -> None:
+def test_trains_the_branch_alone_and_starts_from_the_base_models_loss(
+    unet: UNet2DConditionModel, draw
+) -> None:
     before = {name: value.clone() for name, value in unet.state_dict().items()}
     brushnet = BrushNetModel.from_unet(unet)
     objective = BrushNetObjective(brushnet, unet, SCALED_LINEAR, draw, batch=2)
@@ -68,7 +70,9 @@ def test_trains_the_branch_alone_and_starts_from_the_base_models_loss(unet: UNet
     generator = torch.Generator().manual_seed(1)
     batch = draw(np.random.default_rng(0), generator)
     question = NoiseSchedule(SCALED_LINEAR).ask(batch.latents, generator)
-    added = {"text_embeds": batch.sizes.pooled_text, "time_ids": batch.sizes.time_ids} if batch.sizes else None
+    added = (
+        {"text_embeds": batch.sizes.pooled_text, "time_ids": batch.sizes.time_ids} if batch.sizes else None
+    )
     alone = unet(question.noisy, question.timesteps, batch.text, added_cond_kwargs=added).sample
     expected = (alone - question.answer).square().mean()
     first = objective.loss(np.random.default_rng(0), torch.Generator().manual_seed(1), 0.0)
@@ -86,7 +90,9 @@ def test_trains_the_branch_alone_and_starts_from_the_base_models_loss(unet: UNet
 def test_the_published_size_steps_on_the_meta_device() -> None:
     with torch.device("meta"):
         unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
-        brushnet = BrushNetModel(**{key: unet.config[key] for key in ("block_out_channels", "layers_per_block")})
+        brushnet = BrushNetModel(
+            **{key: unet.config[key] for key in ("block_out_channels", "layers_per_block")}
+        )
     features = brushnet(torch.empty(1, 4, 64, 64, device="meta"), torch.empty(1, device="meta"),
                         torch.empty(1, 5, 64, 64, device="meta"))  # fmt: skip
     assert len(features.down) == 12
@@ -109,7 +115,9 @@ def test_learns_to_copy_what_is_kept() -> None:
     def draw(rng: np.random.Generator, generator: torch.Generator) -> Examples:
         return fixed
 
-    objective = BrushNetObjective(BrushNetModel.from_unet(unet), unet, SCALED_LINEAR, draw, 2, hole_weight=2.0)
+    objective = BrushNetObjective(
+        BrushNetModel.from_unet(unet), unet, SCALED_LINEAR, draw, 2, hole_weight=2.0
+    )
     trainer = Trainer(objective, Recipe(learning_rate=3e-3, warmup=3), Budget(steps=30))
     losses = [progress.loss for progress in trainer.run()]
     assert losses[-1] < 0.9 * losses[0]

@@ -82,9 +82,16 @@ def test_resumes_bit_for_bit_after_a_kill(
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.parametrize(("name", "steps", "share"), [("vae", 40, 0.85), ("text_encoder", 40, 0.8), ("unet", 60, 0.9)])
+@pytest.mark.parametrize(
+    ("name", "steps", "share"), [("vae", 40, 0.85), ("text_encoder", 40, 0.8), ("unet", 60, 0.9)]
+)
 def test_a_short_training_lowers_the_loss(
-    name: str, steps: int, share: float, tmp_path: Path, crops: Crops, trained: tuple[Path, dict[str, list[float]]]
+    name: str,
+    steps: int,
+    share: float,
+    tmp_path: Path,
+    crops: Crops,
+    trained: tuple[Path, dict[str, list[float]]],
 ) -> None:
     for needed in ("vae", "text_encoder", "tokenizer"):
         if needed != name:
