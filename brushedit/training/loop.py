@@ -200,9 +200,8 @@ class Trainer:
         self._optimizer.step()
         self._optimizer.zero_grad()
         decay = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
-        torch._foreach_lerp_(  # pyright: ignore[reportPrivateUsage]  what torch's own averaging calls
-            list(self.average.values()), [p.detach() for p in parameters], 1 - decay
-        )
+        for name, parameter in self._parameters.items():
+            self.average[name].lerp_(parameter.detach(), 1 - decay)
         return float(loss.detach())
 
     @torch.no_grad()

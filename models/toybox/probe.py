@@ -195,7 +195,7 @@ def _usual(background: Background, height: int, width: int) -> NDArray[np.float3
         )
         for seed in range(8)
     ]
-    return np.mean(pictures, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(pictures, axis=0), dtype=np.float32)
 
 
 def _mean_square(one: Image, other: Image) -> float:

@@ -113,13 +113,15 @@ def train_base(
     Reads ``out``/vae, ``out``/text_encoder and ``out``/tokenizer, which stay as they are.
     """
     recipe = recipe or BaseRecipe()
-    vae = AutoencoderKL.from_pretrained(out / "vae").to(device).eval()
-    encoder = CLIPTextModel.from_pretrained(out / "text_encoder").to(device)
+    vae: Any = AutoencoderKL.from_pretrained(out / "vae").eval()
+    encoder: Any = CLIPTextModel.from_pretrained(out / "text_encoder")
     tokenizer = CLIPTokenizer.from_pretrained(out / "tokenizer")
-    latents = Latents(out / "latents", crops, vae, masked=False)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.steps.seed)
-        unet = make_unet(recipe, vae.config["latent_channels"], encoder.config.hidden_size).to(device)
+        unet: Any = make_unet(recipe, vae.config["latent_channels"], encoder.config.hidden_size)
+    for network in (vae, encoder, unet):
+        network.to(device)
+    latents = Latents(out / "latents", crops, vae, masked=False)
     objective = BaseObjective(unet, crops, latents, TextStates(tokenizer, encoder), recipe)
     trainer = Trainer(objective, recipe.steps, budget, out / "checkpoints" / "unet")
     yield from trainer.run()
@@ -135,12 +137,13 @@ def save_base(
     unet: UNet2DConditionModel,
 ) -> None:
     """Write a base model in diffusers' layout, its weights in half precision."""
+    scheduler: Any = UniPCMultistepScheduler.from_config(dict(SCHEDULE))
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=encoder,
         tokenizer=tokenizer,
         unet=unet.eval(),
-        scheduler=UniPCMultistepScheduler.from_config(dict(SCHEDULE)),
+        scheduler=scheduler,
         safety_checker=None,  # pyright: ignore[reportArgumentType]
         feature_extractor=None,  # pyright: ignore[reportArgumentType]
         requires_safety_checker=False,

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,9 +35,12 @@ def train_brushnet(
     """Train into ``out``/brushnetX beside ``out``/base_model, or go on from ``out``/checkpoints/brushnet."""
     recipe = recipe or BrushNetRecipe()
     base = out / "base_model"
-    vae = AutoencoderKL.from_pretrained(base / "vae", torch_dtype=torch.float32).to(device).eval()
-    unet = UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32).to(device)
-    encoder = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32).to(device)
+    vae: Any = AutoencoderKL.from_pretrained(base / "vae", torch_dtype=torch.float32).eval()
+    unet: Any = UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32)
+    encoder: Any = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32)
+    brushnet: Any = BrushNetModel.from_unet(unet)
+    for network in (vae, unet, encoder, brushnet):
+        network.to(device)
     states = TextStates(CLIPTokenizer.from_pretrained(base / "tokenizer"), encoder)
     whole = Latents(out / "latents", crops, vae, masked=False)
     masked = Latents(out / "latents", crops, vae, masked=True)
@@ -51,7 +55,6 @@ def train_brushnet(
             states.of(captions),
         )
 
-    brushnet = BrushNetModel.from_unet(unet)
     objective = BrushNetObjective(brushnet, unet, SCHEDULE, draw, recipe.batch, recipe.hole_weight)
     trainer = Trainer(objective, recipe.steps, budget, out / "checkpoints" / "brushnet")
     yield from trainer.run()

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ class TextRecipe:
 
 def make_text_encoder(tokenizer: CLIPTokenizer, recipe: TextRecipe) -> CLIPTextModel:
     """Return the untrained network; torch's random state draws its weights."""
+    numbers: Any = tokenizer  # its special tokens' numbers are typed as anything that a token may be
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -45,9 +46,9 @@ def make_text_encoder(tokenizer: CLIPTokenizer, recipe: TextRecipe) -> CLIPTextM
             num_hidden_layers=recipe.layers,
             num_attention_heads=recipe.heads,
             max_position_embeddings=LENGTH,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=numbers.bos_token_id,
+            eos_token_id=numbers.eos_token_id,
+            pad_token_id=numbers.pad_token_id,
         )
     )
 

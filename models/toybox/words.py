@@ -5,6 +5,7 @@ Every word of the vocabulary is one token; any other is spelled in pieces or let
 
 from collections.abc import Collection
 from itertools import pairwise
+from typing import Any
 
 from transformers import CLIPTokenizer
 
@@ -20,7 +21,8 @@ def make_tokenizer(words: Collection[str]) -> CLIPTokenizer:
     symbols = dict.fromkeys([*letters, *(letter + END for letter in letters)])
     symbols |= dict.fromkeys(left + right for left, right in merges)
     symbols |= dict.fromkeys(["<|startoftext|>", "<|endoftext|>"])
-    return CLIPTokenizer(vocab={s: i for i, s in enumerate(symbols)}, merges=merges, model_max_length=LENGTH)
+    kind: Any = CLIPTokenizer  # its annotations want merges as strings, which no longer work
+    return kind(vocab={s: i for i, s in enumerate(symbols)}, merges=merges, model_max_length=LENGTH)
 
 
 def learned_merges(words: Collection[str]) -> list[tuple[str, str]]:
