@@ -32,10 +32,13 @@ class BrushNetRecipe:
 def train_brushnet(
     out: Path, crops: Crops, budget: Budget, *, device: torch.device, recipe: BrushNetRecipe | None = None
 ) -> Generator[Progress]:
-    """Train into ``out``/brushnetX beside ``out``/base_model, or go on from ``out``/checkpoints/brushnet."""
+    """Train into ``out``/brushnetX beside ``out``/base_model, or go on from ``out``/checkpoints/brushnet.
+
+    Latents are those of ``out``/vae, as the base model's training read them.
+    """
     recipe = recipe or BrushNetRecipe()
     base = out / "base_model"
-    vae: Any = AutoencoderKL.from_pretrained(base / "vae", torch_dtype=torch.float32).eval()
+    vae: Any = AutoencoderKL.from_pretrained(out / "vae").eval()
     unet: Any = UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32)
     encoder: Any = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32)
     brushnet: Any = BrushNetModel.from_unet(unet)
@@ -59,4 +62,4 @@ def train_brushnet(
     trainer = Trainer(objective, recipe.steps, budget, out / "checkpoints" / "brushnet")
     yield from trainer.run()
     trainer.load_average()
-    brushnet.eval().to(torch.float16).save_pretrained(out / "brushnetX")
+    brushnet.eval().half().save_pretrained(out / "brushnetX")
