@@ -1,11 +1,12 @@
 """The command line. Commands import what they need when they run, so `--help` is quick."""
 
 import sys
+import warnings
 
 import typer
 
 from app import __version__
-from app.commands import bench, measure, paint, parity
+from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, weights
 from brushedit.errors import EditError
 
 cli = typer.Typer(
@@ -15,9 +16,14 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli.command("edit")(edit.edit)
+cli.command("plan")(plan.plan)
+cli.command("mask")(mask.mask)
 cli.command("paint")(paint.paint)
 cli.command("measure")(measure.measure)
 cli.command("parity")(parity.parity)
+cli.command("doctor")(doctor.doctor)
+cli.add_typer(weights.cli, name="weights")
 cli.add_typer(bench.cli, name="bench")
 
 
@@ -38,6 +44,9 @@ def _options(  # pyright: ignore[reportUnusedFunction]  Typer calls it
 
 def main() -> None:
     """Run the command line; an edit that cannot be done is one line on stderr and exit code 1."""
+    # Deprecations of libraries are their developers' concern, and the tests', where warnings are errors.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
         cli()
     except EditError as error:

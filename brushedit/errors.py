@@ -94,6 +94,12 @@ class OutputNotWritable(EditError):
     code = "output_not_writable"
 
 
+class PaintingFailed(EditError):
+    """The networks gave numbers that are no picture (NaN or infinite)."""
+
+    code = "painting_failed"
+
+
 class Canceled(EditError):
     """The caller asked to stop."""
 

@@ -18,6 +18,7 @@ from itertools import combinations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from brushedit import masks
 from brushedit.errors import EmptyMask
@@ -41,6 +42,9 @@ and the blend's usual reach past the mask would end at the crop's edge."""
 SHARING = 1.25
 """Two crops become one where the joint crop has at most this times their areas together: half the runs at
 nearly the same resolution."""
+
+CUBIC_REACH = 2
+"""Pixels on either side that cubic interpolation, which enlarges crops, mixes into one."""
 
 GRID = 6
 """Beyond GRID x GRID islands, those in one cell of a GRID x GRID grid over the picture start out
@@ -115,32 +119,20 @@ def frames(mask: Mask, *, native: int, multiple: int, context: float) -> tuple[F
 
 
 def crop(image: Image, frame: Frame) -> Image:
-    """Return the frame's part of the picture, (frame.height, frame.width, 3); past it the edges repeat."""
-    height, width = require_image(image)
-    box, inside = frame.box, _inside(frame.box, height, width)
-    part = cv2.copyMakeBorder(
-        image[inside.y0 : inside.y1, inside.x0 : inside.x1],
-        inside.y0 - box.y0,
-        box.y1 - inside.y1,
-        inside.x0 - box.x0,
-        box.x1 - inside.x1,
-        cv2.BORDER_REPLICATE,
-    )
-    return _resized(np.asarray(part, np.uint8), frame.width, frame.height)
+    """Return the frame's part of the picture, (frame.height, frame.width, 3); edges repeat past the picture."""
+    require_image(image)
+    return _resized(_cut(image, frame.box), frame.width, frame.height)
 
 
 def crop_mask(mask: Mask, frame: Frame) -> Mask:
-    """Return the frame's part of the mask, (frame.height, frame.width); past the picture everything is kept.
+    """Return the frame's part of the mask, (frame.height, frame.width); its edges repeat as the picture's do.
 
-    A painted pixel is masked where it overlaps any masked pixel of the picture, so none of those is left
-    unpainted.
+    A painted pixel is masked where any masked pixel of the picture has a part in it: none of those is left
+    unpainted, and nothing of what the mask hides shows in the pixels beside it.
     """
-    box, inside = frame.box, _inside(frame.box, *mask.shape)
-    part = np.zeros((box.height, box.width), np.bool_)
-    part[inside.y0 - box.y0 : inside.y1 - box.y0, inside.x0 - box.x0 : inside.x1 - box.x0] = mask[
-        inside.y0 : inside.y1, inside.x0 : inside.x1
-    ]
-    return _overlapped(_overlapped(part, frame.height, axis=0), frame.width, axis=1)
+    part = _cut(mask.view(np.uint8), frame.box).view(np.bool_)
+    reach = 0 if _shrinks(part.shape, frame.width, frame.height) else CUBIC_REACH
+    return _touched(_touched(part, frame.height, reach, axis=0), frame.width, reach, axis=1)
 
 
 def paste(painted: Image, frame: Frame, image: Image) -> Image:
@@ -212,6 +204,20 @@ def _grid_cells(clusters: list[_Cluster], height: int, width: int) -> list[_Clus
     return list(cells.values())
 
 
+def _cut(samples: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return the box's part of a picture or mask; past its sides the nearest row or column repeats."""
+    inside = _inside(box, *samples.shape[:2])
+    part = cv2.copyMakeBorder(
+        samples[inside.y0 : inside.y1, inside.x0 : inside.x1],
+        inside.y0 - box.y0,
+        box.y1 - inside.y1,
+        inside.x0 - box.x0,
+        box.x1 - inside.x1,
+        cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(part, np.uint8)
+
+
 def _inside(box: Box, height: int, width: int) -> Box:
     return box.intersection(Box(0, 0, width, height))
 
@@ -220,14 +226,22 @@ def _resized(image: Image, width: int, height: int) -> Image:
     if image.shape[:2] == (height, width):
         return image
     # Averaging areas is the filter that neither aliases nor rings when shrinking; it cannot enlarge.
-    shrinks = width <= image.shape[1] and height <= image.shape[0]
+    shrinks = _shrinks(image.shape, width, height)
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return np.asarray(resized, np.uint8)
 
 
-def _overlapped(mask: Mask, length: int, *, axis: int) -> Mask:
-    """Return the mask with one axis scaled to `length`: True where any pixel that the new one overlaps is."""
+def _shrinks(shape: tuple[int, ...], width: int, height: int) -> bool:
+    return height <= shape[0] and width <= shape[1]
+
+
+def _touched(mask: Mask, length: int, reach: int, *, axis: int) -> Mask:
+    """Return the mask with one axis scaled to `length`.
+
+    True where any pixel is that the new one overlaps, or that lies within `reach` of those.
+    """
     extent, new = mask.shape[axis], np.arange(length)
     before = np.insert(np.cumsum(mask, axis=axis, dtype=np.int32), 0, 0, axis=axis)
-    first, past = new * extent // length, -(-(new + 1) * extent // length)
+    first = np.maximum(new * extent // length - reach, 0)
+    past = np.minimum(-(-(new + 1) * extent // length) + reach, extent)
     return before.take(past, axis=axis) > before.take(first, axis=axis)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from brushedit.errors import InvalidMask
 from brushedit.types import Image, Mask, require_image, require_mask
@@ -21,7 +22,7 @@ class Preservation:
     psnr : float
         Peak signal-to-noise ratio over all samples outside, dB; infinite where all are equal.
     exact_fraction : float
-        Share of the pixels outside whose three samples are all equal, 0..1.
+        Share of the pixels outside whose samples are all equal, 0..1.
     """
 
     size_kept: bool
@@ -29,8 +30,21 @@ class Preservation:
     exact_fraction: float
 
 
-def preservation(image: Image, result: Image, region: Mask) -> Preservation:
+def preservation(
+    image: Image,
+    result: Image,
+    region: Mask,
+    alphas: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None,
+) -> Preservation:
     """Measure a result outside a region of its input.
+
+    Parameters
+    ----------
+    image, result : Image
+    region : Mask
+        As large as the image.
+    alphas : pair of uint8 arrays (H, W), or None
+        Opacity of image and result; then it counts as a fourth sample.
 
     Raises
     ------
@@ -42,10 +56,13 @@ def preservation(image: Image, result: Image, region: Mask) -> Preservation:
     require_mask(region, image)
     if region.all():
         raise InvalidMask("the region covers the whole picture: nothing is left to compare", param="mask")
+    before, after = image, result
+    if alphas is not None:
+        before, after = np.dstack([image, alphas[0]]), np.dstack([result, alphas[1]])
     size_kept = result.shape == image.shape
     if not size_kept:
-        result = np.asarray(cv2.resize(result, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    difference = image[~region].astype(np.float64) - result[~region]
+        after = np.asarray(cv2.resize(after, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    difference = before[~region].astype(np.float64) - after[~region]
     error = float((difference**2).mean())
     psnr = math.inf if error == 0 else 10 * math.log10(255**2 / error)
     return Preservation(size_kept, psnr, float((difference == 0).all(axis=1).mean()))

@@ -190,7 +190,8 @@ class Region:
     scores: tuple[float, ...] = ()
 
 
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**32 - 1
+"""torch's CPU generator reads 32 bits; a larger seed would repeat a smaller one."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ class PaintOptions:
     negative : str
         Negative caption.
     seed : int
-        0..2^63-1. Sample k of n uses seed + k, so it equals a single sample of that seed.
+        0..2^32-1. Sample k of n uses seed + k, so it equals a single sample of that seed.
     samples : int
         How many pictures to paint, 1..16.
     scheduler : str
@@ -263,7 +264,7 @@ class PaintOptions:
         _require_range("steps", self.steps, 1, 1000)
         _require_range("guidance", self.guidance, 0, 50)
         _require_range("samples", self.samples, 1, 16)
-        _require_range("seed", self.seed, 0, MAX_SEED - self.samples)
+        _require_range("seed", self.seed, 0, MAX_SEED - self.samples + 1)
         _require_range("strength", self.strength, 0, 1)
         _require_range("preservation_scale", self.preservation_scale, 0, 10)
         _require_range("control_start", self.control_start, 0, 1)
@@ -278,7 +279,9 @@ class PaintOptions:
         if self.grow is not None:
             _require_range("grow", self.grow, 0, 4096)
         if self.blur is not None:
-            _require_range("blur", self.blur, 0, 4096 if self.grow is None else self.grow)
+            _require_range("blur", self.blur, 0, 4096)
+            if self.grow is not None and self.blur > self.grow:
+                raise InvalidOption(f"blur must be at most grow ({self.grow}), not {self.blur}", param="blur")
         if self.posterior not in ("mode", "sample"):
             raise InvalidOption(
                 f"posterior must be mode or sample, not {self.posterior!r}", param="posterior"
@@ -406,6 +409,8 @@ class EditResult:
         One per sample, against the input of the first step, outside the union of all regions.
     timings : mapping of str to float
         Seconds per stage: "plan", "locate", "paint".
+    peak_memory : int or None
+        Peak of the device's memory during the edit, in bytes; None where it has none of its own.
     """
 
     images: tuple[Image, ...]
@@ -414,3 +419,4 @@ class EditResult:
     regions: tuple[Region, ...]
     reports: tuple[BlendReport, ...]
     timings: Mapping[str, float]
+    peak_memory: int | None = None

@@ -11,17 +11,20 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
+from safetensors import SafetensorError, safe_open
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from brushedit.diffusion.checkpoint import load_strictly
 from brushedit.diffusion.conductor import BaseModel
 from brushedit.diffusion.sampling import TextConditions
-from brushedit.errors import InvalidWeights
+from brushedit.errors import InvalidOption, InvalidWeights
+
+MAX_LORA_WEIGHT = 10.0
 
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank weights added to the UNet and text encoder: a safetensors file and a factor."""
+    """Low-rank weights added to the UNet and text encoder: a safetensors file and a factor, -10..10."""
 
     path: Path
     weight: float = 1.0
@@ -42,7 +45,7 @@ def load_base(
     match _pipeline_name(folder):
         case "StableDiffusionPipeline" | "StableDiffusionInpaintPipeline":
             pipeline = _sd15(folder, dtype)
-            captions = Captions(pipeline)
+            captions = Captions(pipeline.tokenizer, pipeline.text_encoder)
         case "StableDiffusionXLPipeline" | "StableDiffusionXLInpaintPipeline":
             pipeline = _sdxl(folder, dtype)
             captions = XlCaptions(pipeline)
@@ -69,21 +72,33 @@ def load_base(
 class Captions:
     """CLIP text encoder of Stable Diffusion 1.5."""
 
-    def __init__(self, pipeline: StableDiffusionPipeline) -> None:
-        self._pipeline = pipeline
+    def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> None:
+        self._tokenizer = tokenizer
+        self._text_encoder = text_encoder
 
     def encode(self, caption: str, negative: str, clip_skip: int) -> TextConditions:
-        """Return both captions' hidden states; words past the encoder's 77 tokens are not seen."""
-        positive, negative_states = self._pipeline.encode_prompt(
-            caption,
-            self._pipeline.device,
-            num_images_per_prompt=1,
-            do_classifier_free_guidance=True,
-            negative_prompt=negative,
-            clip_skip=clip_skip or None,
+        """Return both captions' hidden states; words past the encoder's 77 tokens are not seen.
+
+        `clip_skip` applies to the caption alone, as in the published pipeline.
+        """
+        return TextConditions(self._states(caption, clip_skip), self._states(negative, 0))
+
+    def _states(self, text: str, clip_skip: int) -> torch.Tensor:
+        # diffusers' own encode_prompt reads an attribute that CLIPTextModel of transformers 5 no longer has.
+        tokens = self._tokenizer(
+            text,
+            padding="max_length",
+            max_length=self._tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
         )
-        assert negative_states is not None  # guidance was asked for
-        return TextConditions(positive, negative_states)
+        layers = self._text_encoder(tokens.input_ids.to(self._text_encoder.device), output_hidden_states=True)
+        if clip_skip >= len(layers.hidden_states) - 1:
+            raise InvalidOption(
+                f"clip_skip must be below {len(layers.hidden_states) - 1}, the text encoder's layers",
+                param="clip_skip",
+            )
+        return self._text_encoder.final_layer_norm(layers.hidden_states[-1 - clip_skip])
 
 
 @final
@@ -147,20 +162,44 @@ def _network(folder: Path, kind: Any, dtype: torch.dtype) -> Any:
 
 
 def _tokenizer(folder: Path) -> CLIPTokenizer:
-    try:
-        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InvalidWeights(f"no tokenizer in {folder}: {error}") from error
+    if not folder.is_dir():
+        raise InvalidWeights(f"there is no tokenizer in {folder.parent}")
+    return load_strictly(
+        folder, lambda path: (CLIPTokenizer.from_pretrained(path, local_files_only=True), {})
+    )
 
 
 def _add_loras(pipeline: Any, loras: Sequence[Lora]) -> None:
     for i, lora in enumerate(loras):
-        if lora.path.suffix != ".safetensors" or not lora.path.is_file():
-            raise InvalidWeights(f"{lora.path} is no safetensors file")
+        if not lora.path.is_file():
+            raise InvalidWeights(f"there is no LoRA at {lora.path}", param="lora")
+        if lora.path.suffix != ".safetensors":
+            raise InvalidWeights(f"{lora.path} is no safetensors file", param="lora")
+        if not abs(lora.weight) <= MAX_LORA_WEIGHT:
+            raise InvalidOption(
+                f"a LoRA's weight is -{MAX_LORA_WEIGHT}..{MAX_LORA_WEIGHT}, not {lora.weight}", param="lora"
+            )
+        name = f"lora{i}"
         try:
-            pipeline.load_lora_weights(lora.path.parent, weight_name=lora.path.name, adapter_name=f"lora{i}")
-        except (ValueError, KeyError, RuntimeError, OSError) as error:
-            raise InvalidWeights(f"the LoRA {lora.path} does not fit this base model: {error}") from error
+            with safe_open(lora.path, framework="pt") as file:
+                given = sum(not key.endswith(".alpha") for key in file.keys())  # noqa: SIM118  no iterable
+            pipeline.load_lora_weights(lora.path.parent, weight_name=lora.path.name, adapter_name=name)
+        except (ValueError, KeyError, RuntimeError, OSError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise InvalidWeights(
+                f"the LoRA {lora.path} does not fit this base model: {reason}", param="lora"
+            ) from error
+        taken = sum(
+            f".{name}." in parameter
+            for network in pipeline.components.values()
+            if isinstance(network, torch.nn.Module)
+            for parameter, _ in network.named_parameters()
+        )
+        if taken != given:
+            raise InvalidWeights(
+                f"the LoRA {lora.path} does not fit this base model: {taken} of its {given} tensors have a place",
+                param="lora",
+            )
     if loras:
         pipeline.set_adapters([f"lora{i}" for i in range(len(loras))], [lora.weight for lora in loras])
 
@@ -171,6 +210,9 @@ def _pipeline_name(folder: Path) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InvalidWeights(f"{path.parent} is no base model in diffusers' layout: {error}") from error
+    if not isinstance(content, dict):
+        raise InvalidWeights(f"{path} holds no settings")
+    return content  # pyright: ignore[reportUnknownVariableType]

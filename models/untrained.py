@@ -87,9 +87,11 @@ def save(folder: Path, seed: int) -> None:
         text_encoder = CLIPTextModel(CLIPTextConfig(vocab_size=len(tokenizer), **_TEXT, **special))
         brushnet = BrushNetModel.from_unet(unet)
         for name, weight in brushnet.named_parameters():
+            # At zero, as training starts, BrushNet would say nothing and not see the mask.
             if name.startswith("brushnet_"):
-                # At zero, as training starts, BrushNet would say nothing.
                 torch.nn.init.normal_(weight, std=0.05)
+            elif name == "conv_in_condition.weight":
+                torch.nn.init.normal_(weight[:, -1:], std=0.2)
     pipeline_type: Any = StableDiffusionPipeline  # its annotations do not admit that parts are optional
     pipeline = pipeline_type(
         vae=vae,

@@ -28,12 +28,12 @@ def paint(
         Path, typer.Option("-o", "--output", help="Where the result goes; its suffix names the format.")
     ],
     negative: Annotated[str, typer.Option(help="What it must not show.")] = "",
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Classifier-free guidance scale.")] = 7.5,
+    steps: Annotated[int, typer.Option(help="Denoising steps, 1..1000.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Classifier-free guidance scale, 0..50.")] = 7.5,
     seed: Annotated[
         int | None, typer.Option(help="Same seed, same bytes; drawn and printed if not given.")
     ] = None,
-    samples: Annotated[int, typer.Option(help="How many pictures; seeds count up.")] = 1,
+    samples: Annotated[int, typer.Option(help="How many, 1..16: OUT-SEED for each, seeds count up.")] = 1,
     scheduler: Annotated[
         str, typer.Option(help="unipc, ddim, euler, euler a, dpm++ 2m karras, ...")
     ] = "unipc",
@@ -74,9 +74,10 @@ def paint(
 ) -> None:
     """Repaint the masked region of a picture so that it shows the caption."""
     from app.pictures import check_writable, read, read_mask, write
+    from app.pictures.writing import format_named
+    from brushedit import blending
     from brushedit.types import PaintOptions
 
-    check_writable(output)
     polarity = _one_of("mask_polarity", mask_polarity, ("auto", "white", "black", "alpha"))
     resize = _one_of("mask_resize", mask_resize, ("error", "nearest"))
     options = PaintOptions(
@@ -102,7 +103,17 @@ def paint(
     picture = read(image)
     for warning in picture.source.warnings:
         typer.echo(f"warning: {warning}", err=True)
+    check_writable(output, picture)
     selected = read_mask(mask, picture.pixels.shape[:2], polarity=polarity, resize=resize)
+    if (
+        polarity == "auto"
+        and (selected != read_mask(mask, selected.shape, polarity="white", resize=resize)).any()
+    ):
+        typer.echo(
+            "warning: the mask's transparency was read, transparent = repaint; its white means something else "
+            "(--mask-polarity white reads that)",
+            err=True,
+        )
 
     from app.bootstrap import PainterChoice, load_conductor
 
@@ -112,11 +123,13 @@ def paint(
             "note: no weights were named, so a small untrained network paints, and it paints noise", err=True
         )
     painting = _painted(load_conductor(choice), picture.pixels, selected, caption, options)
+    lossy = (format_named(output.suffix) if output.suffix else picture.source.format) == "JPEG"
     results: list[dict[str, Any]] = []
     for pixels, sample_seed, report in zip(painting.images, painting.seeds, painting.reports, strict=True):
         path = output if samples == 1 else output.with_stem(f"{output.stem}-{sample_seed}")
         recipe = {
             "version": __version__,
+            "instruction": None,
             "caption": caption,
             "seed": sample_seed,
             "mask_sha256": hashlib.sha256(selected.tobytes()).hexdigest(),
@@ -124,8 +137,10 @@ def paint(
             "options": asdict(options) | {"seed": sample_seed, "samples": 1},
         }
         write(path, pixels, picture, quality=quality, recipe=recipe if metadata else None)
+        if lossy:
+            report = blending.report(picture.pixels, read(path).pixels, painting.region)
         results.append({"output": str(path), "seed": sample_seed, **asdict(report)})
-    if output.suffix.lower() in (".jpg", ".jpeg"):
+    if lossy:
         typer.echo(
             "note: a JPEG file re-encodes every pixel; PNG and WebP results are exact outside", err=True
         )

@@ -331,6 +331,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
                 torch_dtype=torch_dtype,
                 variant=variant,
                 use_safetensors=True,
+                local_files_only=True,
                 output_loading_info=True,
             )
 

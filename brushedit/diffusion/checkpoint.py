@@ -22,8 +22,10 @@ def load_strictly(folder: Path, load: Callable[[Path], tuple[Network, Mapping[st
         raise InvalidWeights(f"{folder} is no folder with weights")
     try:
         network, report = load(folder)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise InvalidWeights(f"the weights in {folder} do not load: {error}") from error
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
+        # The libraries go on with advice about their own arguments, on further lines or in further sentences.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+        raise InvalidWeights(f"the weights in {folder} do not load: {reason}") from error
     refuse_differences(
         folder,
         missing=report.get("missing_keys", ()),

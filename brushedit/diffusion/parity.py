@@ -42,8 +42,8 @@ _OPTIONS = {
 }
 
 # diffusers 0.27, with which the runs were recorded, had no such field for UniPC and ended at the smallest sigma;
-# today's default ends at 0. Schedulers that had the field recorded it.
-_RECORDED_DEFAULTS = {"final_sigmas_type": "sigma_min"}
+# today's default ends at 0. The other schedulers step as they did.
+_RECORDED_DEFAULTS = {"UniPCMultistepScheduler": {"final_sigmas_type": "sigma_min"}}
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,10 @@ def _pipeline(
     if unknown := call.keys() - _OPTIONS.keys():
         raise InvalidWeights(f"pipeline case {case}: unknown {', '.join(sorted(unknown))}")
     options = PaintOptions(**{_OPTIONS[key]: value for key, value in call.items()})
-    scheduler = getattr(diffusers, run["scheduler"]).from_config(_RECORDED_DEFAULTS | run["scheduler_config"])
+    name = run["scheduler"]
+    scheduler = getattr(diffusers, name).from_config(
+        _RECORDED_DEFAULTS.get(name, {}) | run["scheduler_config"]
+    )
     generator = torch.Generator().manual_seed(0)
     hole = conditions.posterior(conditions.black_hole(image, mask), vae)
     latent = conditions.latent(hole, vae, "mode", generator)

@@ -46,7 +46,8 @@ class Change:
     targets : tuple of int
         Indices of the things it is about: in `after.things` for an addition, else in `before.things`.
     frame : View or None
-        For an addition, the rectangle to repaint.
+        The rectangle to repaint where a new shape appears (an addition, another kind): the new thing is
+        `fitted` into it. None where the shape stays.
     color_open : bool
         The words leave the colour of the result open: any is as good as the one in `after`.
     """
@@ -60,14 +61,20 @@ class Change:
 
     def mask(self, height: int, width: int) -> Mask:
         """Return what a perfect locator selects: visible targets, a new thing's box, all but the things."""
-        if self.frame is not None:
-            mask = np.zeros((height, width), dtype=np.bool_)
-            box = self.frame.pixels(height, width, self.before.aspect)
-            mask[box.y0 : box.y1, box.x0 : box.x1] = True
-            return mask
+        if self.step.kind is EditKind.ADD:
+            return self.hole(height, width)
         found = layers(self.before, height, width)
         mask = np.logical_or.reduce([found[i].visible for i in self.targets])
         return ~mask if self.step.kind is EditKind.BACKGROUND else mask
+
+    def hole(self, height: int, width: int) -> Mask:
+        """Return what has to be repainted: `frame`, a removed thing with its shadow, or else `mask`."""
+        if self.frame is not None:
+            hole = np.zeros((height, width), dtype=np.bool_)
+            box = self.frame.pixels(height, width, self.before.aspect)
+            hole[box.y0 : box.y1, box.x0 : box.x1] = True
+            return hole
+        return self.region(height, width) if self.step.kind is EditKind.REMOVE else self.mask(height, width)
 
     def region(self, height: int, width: int) -> Mask:
         """Return a region outside which the true pictures before and after are equal, sample for sample."""
@@ -178,9 +185,20 @@ def fitted(kind: Kind, color: Color, frame: View, pose: int = 0) -> Thing:
         kind,
         color,
         x=frame.middle[0] - (u0 + u1) / 2 * size,
-        y=frame.y1 - (v1 + 0.06) * size,
+        y=frame.y1 - (v1 + (_AIR[1] - 1) / 2 * (v1 - v0)) * size,
         size=size,
         pose=pose,
+    )
+
+
+def aired(window: View, scene: View) -> View:
+    """Return the rectangle, inside a scene's, whose `fitted` thing of the same kind takes this window."""
+    wide, high = (_AIR[0] - 1) / 2 * window.width, (_AIR[1] - 1) / 2 * window.height
+    return View(
+        max(scene.x0, window.x0 - wide),
+        max(scene.y0, window.y0 - high),
+        min(scene.x1, window.x1 + wide),
+        min(scene.y1, window.y1 + high),
     )
 
 
@@ -205,13 +223,17 @@ def _local(
     color_open: bool = False,
 ) -> Change:
     targets = resolve(scene, reference)
-    after = scene
+    after, frame = scene, None
     for i in targets:
         thing = scene.things[i]
-        after = after.changed(i, replace(thing, kind=kind or thing.kind, color=color or thing.color))
+        new = replace(thing, color=color or thing.color)
+        if kind is not None and kind is not thing.kind:
+            frame = aired(thing.window, scene.window)
+            new = fitted(kind, new.color, frame, thing.pose)
+        after = after.changed(i, new)
     caption = with_article(name)
     step = EditStep(EditKind.LOCAL, reference.target, caption, which=reference.which, where=reference.where)
-    return Change(step, scene, after, targets, color_open=color_open)
+    return Change(step, scene, after, targets, frame, color_open)
 
 
 def _name(kind: Kind, color: Color | None) -> str:

@@ -1,9 +1,9 @@
 """Instructions about toy scenes with the plans a perfect instructor makes of them: dialogues by lot.
 
-A plan can be told from the words alone (instruction and earlier turns): captions leave the background out, the
-box of an addition follows from its place word, and where a place is named by another thing ("next to the
-cube"), the plan holds these words in `where` and no box. What the words leave open, such as the colour in "add
-a ball", a plan leaves open too (`Change.color_open`).
+A plan can be told from the words alone (instruction and earlier turns): captions leave the background out,
+the box of an addition follows from its place word, and where a place is named by another thing ("next to the
+cube"), the plan holds these words in `where` and no box. What the words leave open, such as the colour in
+"add a ball", a plan leaves open too (`Change.color_open`).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,8 @@ import numpy as np
 
 from brushedit.types import EditKind, EditPlan, EditStep, Turn
 from models.toybox.captions import EMPTY, with_article
-from models.toybox.edits import COLUMNS, Edit
+from models.toybox.edits import COLUMNS, Change, Edit
+from models.toybox.follow_ups import AFTER, follow_up
 from models.toybox.grammar import (
     Split,
     choose,
@@ -25,7 +26,7 @@ from models.toybox.grammar import (
     thing_words,
 )
 from models.toybox.references import Reference, fitting, resolve, sample_reference
-from models.toybox.requests import Request, sample_follow_up, sample_request
+from models.toybox.requests import ALONE, Request, request
 from models.toybox.scenes import Color, Scene, sample_scene
 from models.toybox.shapes import Kind
 from models.toybox.typos import with_typos
@@ -72,58 +73,77 @@ class Example:
         return "edited" if self.edit is not None else "target_not_found"
 
 
+@dataclass(frozen=True)
+class _Past:
+    """A scene, the turns that led to it, and the last change they made."""
+
+    scene: Scene
+    turns: tuple[Turn, ...]
+    change: Change | None
+
+
 def sample_dialogue(rng: np.random.Generator, split: Split = "train", aspect: float = 1.0) -> Example:
     """Draw a scene, perhaps earlier turns, and an instruction, all in words of one split."""
+    tell = _TELLERS[int(rng.choice(len(_TELLERS), p=_SHARES))]
+    turns = int(rng.choice((0, 1, 2), p=(0.6, 0.28, 0.12)))
+    return tell(rng, split, aspect, turns)
+
+
+def _happened(
+    rng: np.random.Generator, split: Split, aspect: float, turns: int, last: str | None = None
+) -> _Past:
+    """Draw a scene and some turns that led to it, the last of them of a form if one is given."""
     while True:
-        count, repeat = int(rng.choice((1, 2, 3, 4), p=(0.2, 0.3, 0.3, 0.2))), float(rng.choice((0.2, 0.7)))
+        count, repeat = (
+            int(rng.choice(5, p=(0.04, 0.2, 0.28, 0.28, 0.2))),
+            float(rng.choice((0.2, 0.8), p=(0.35, 0.65))),
+        )
         scene = sample_scene(rng, count, aspect=aspect, repeat=repeat)
-        turns: list[Turn] = []
-        last: Request | None = None
-        for _ in range(int(rng.choice((0, 1, 2), p=(0.5, 0.35, 0.15)))):
-            last = sample_request(rng, scene)
-            if last is None:
+        said: list[Turn] = []
+        change: Change | None = None
+        for left in reversed(range(turns)):
+            done = request(rng, last if last and not left else _lot(rng, ALONE), scene)
+            if done is None:
                 break
-            turns.append(Turn(_said(rng, last, split), Edit(last.changes).plan))
-            scene = last.changes[-1].after
-        example = _continued(rng, scene, tuple(turns), last, split)
-        if example is not None:
-            return example
+            said.append(Turn(_said(rng, done, split), Edit(done.changes).plan))
+            change = done.changes[-1]
+            scene = change.after
+        if len(said) == turns:
+            return _Past(scene, tuple(said), change)
 
 
-def _continued(
-    rng: np.random.Generator, scene: Scene, history: tuple[Turn, ...], last: Request | None, split: Split
-) -> Example | None:
-    lot = rng.random()
-    if lot < 0.14:
-        return _declined(rng, scene, history, split)
-    if lot < 0.18:
-        return _absent(rng, scene, history, split)
-    if lot < 0.32:
-        return _twofold(rng, scene, history, split)
-    follows = last is not None and rng.random() < 0.6
-    request = sample_follow_up(rng, last.changes[-1]) if last and follows else sample_request(rng, scene)
-    if request is None:
-        return None
-    edit = Edit(request.changes)
-    return Example(scene, history, _said(rng, request, split), edit.plan, "", edit, request.form)
+def _plain(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
+    form = _lot(rng, ALONE)
+    while True:
+        past = _happened(rng, split, aspect, turns)
+        asked = request(rng, form, past.scene)
+        if asked is not None:
+            return _example(past, _said(rng, asked, split), Edit(asked.changes), form)
 
 
-def _twofold(
-    rng: np.random.Generator, scene: Scene, history: tuple[Turn, ...], split: Split
-) -> Example | None:
+def _following(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
+    form = _lot(rng, {form: share for form, (share, _) in AFTER.items()})
+    while True:
+        past = _happened(rng, split, aspect, max(1, turns), last=choose(rng, AFTER[form][1]))
+        asked = None if past.change is None else follow_up(rng, form, past.change)
+        if asked is not None:
+            return _example(past, _said(rng, asked, split), Edit(asked.changes), form)
+
+
+def _twofold(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
     """Draw two requests in one instruction, the second about something the first leaves alone."""
-    first = sample_request(rng, scene, single=True)
-    if first is None:
-        return None
-    middle = first.changes[-1].after
-    second = sample_request(rng, middle, single=True)
-    if second is None or not _apart(scene, first, second):
-        return None
-    one, other = (_command(rng, request, split) for request in (first, second))
-    joined = choose(rng, part(phrases()["joined"]["commands"], split)).format(x=one, y=other)
-    edit = Edit((*first.changes, *second.changes))
-    text = _finished(rng, joined)
-    return Example(scene, history, text, edit.plan, "", edit, f"{first.form}+{second.form}")
+    forms = (_lot(rng, ALONE), _lot(rng, ALONE))
+    while forms[0] == forms[1] and forms[0] in _ONCE:
+        forms = (_lot(rng, ALONE), _lot(rng, ALONE))
+    while True:
+        past = _happened(rng, split, aspect, turns)
+        first = request(rng, forms[0], past.scene, single=True)
+        second = first and request(rng, forms[1], first.changes[-1].after, single=True)
+        if first and second and _apart(past.scene, first, second):
+            one, other = (_command(rng, asked, split) for asked in (first, second))
+            joined = choose(rng, part(phrases()["joined"]["commands"], split)).format(x=one, y=other)
+            edit = Edit((*first.changes, *second.changes))
+            return _example(past, _finished(rng, joined), edit, "+".join(forms))
 
 
 def _apart(scene: Scene, first: Request, second: Request) -> bool:
@@ -144,50 +164,70 @@ def _apart(scene: Scene, first: Request, second: Request) -> bool:
     )
 
 
-def _absent(
-    rng: np.random.Generator, scene: Scene, history: tuple[Turn, ...], split: Split
-) -> Example | None:
+def _absent(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
     """Draw a request about a thing that the toy world knows and the scene does not hold."""
-    kind, color = tuple(Kind)[rng.integers(len(Kind))], tuple(Color)[rng.integers(len(Color))]
-    target = f"{color} {kind}" if rng.random() < 0.6 else str(kind)
-    if fitting(scene, target):
-        return None
-    reference = Reference(target)
-    words = thing_words(rng, reference, 1)
+    past = _happened(rng, split, aspect, turns)
+    while True:
+        kind, color = tuple(Kind)[rng.integers(len(Kind))], tuple(Color)[rng.integers(len(Color))]
+        target = f"{color} {kind}" if rng.random() < 0.6 else str(kind)
+        if not fitting(past.scene, target):
+            break
+    words = thing_words(rng, Reference(target), 1)
     if rng.random() < 0.5:
         step = EditStep(EditKind.REMOVE, target, EMPTY)
-        request = Request("remove", (), {"t": words})
+        asked = Request("remove", (), {"t": words})
     else:
         new = tuple(c for c in Color if c is not color)[rng.integers(len(Color) - 1)]
         step = EditStep(EditKind.LOCAL, target, with_article(f"{new} {kind}"))
-        request = Request("recolor", (), {"t": words, "c": str(new)})
-    return Example(scene, history, _said(rng, request, split), EditPlan((step,)), "", None, "absent")
+        asked = Request("recolor", (), {"t": words, "c": str(new)})
+    return Example(past.scene, past.turns, _said(rng, asked, split), EditPlan((step,)), "", None, "absent")
 
 
-def _declined(
-    rng: np.random.Generator, scene: Scene, history: tuple[Turn, ...], split: Split
-) -> Example | None:
-    table = refusals()
-    topics = [topic for topic in table if topic != "words"]
-    topic = topics[int(rng.choice(len(topics), p=(0.3, 0.12, 0.12, 0.14, 0.12, 0.12, 0.05, 0.03)))]
-    if topic == "no_referent" and history:
-        return None
+def _declined(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
+    topic, table = _lot(rng, _TOPICS), refusals()
+    past = _happened(rng, split, aspect, 0 if topic == "no_referent" else turns)
     text = _noise(rng)
     if topic != "noise":
-        reference = sample_reference(rng, scene)
-        if reference is None:
-            return None
         words = {name: choose(rng, part(table["words"][name], split)) for name in table["words"]}
         slots = {
-            "t": thing_words(rng, reference, 1),
-            "p": place_words(rng, tuple(COLUMNS)[rng.integers(len(COLUMNS))]),
+            "t": thing_words(
+                rng, sample_reference(rng, past.scene) or Reference(choose(rng, tuple(Kind))), 1
+            ),
+            "p": place_words(rng, choose(rng, tuple(COLUMNS))),
             "u": words["things"],
             "v": words["colors"],
             "w": words["backgrounds"],
         }
         template = choose(rng, part(table[topic]["sentences"], split))
         text = _finished(rng, _articled(template.format_map(slots)))
-    return Example(scene, history, text, None, table[topic]["reply"], None, topic)
+    return Example(past.scene, past.turns, text, None, table[topic]["reply"], None, topic)
+
+
+_ONCE = ("background", "add_free")
+"""Forms that leave no room for a second request of the same form."""
+
+_TELLERS = (_plain, _following, _twofold, _absent, _declined)
+_SHARES = (0.5, 0.18, 0.13, 0.04, 0.15)
+_TOPICS = {
+    "unknown_thing": 0.3,
+    "unknown_color": 0.12,
+    "unknown_background": 0.12,
+    "style": 0.14,
+    "move": 0.12,
+    "talk": 0.12,
+    "no_referent": 0.05,
+    "noise": 0.03,
+}
+
+
+def _lot(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
+    """Draw a name by its share."""
+    total = sum(shares.values())
+    return tuple(shares)[int(rng.choice(len(shares), p=[share / total for share in shares.values()]))]
+
+
+def _example(past: _Past, instruction: str, edit: Edit, form: str) -> Example:
+    return Example(past.scene, past.turns, instruction, edit.plan, "", edit, form)
 
 
 def _noise(rng: np.random.Generator) -> str:

@@ -65,7 +65,7 @@ def _cube(x: Array, y: Array, z: Array, pose: int) -> Array:
 
 
 def _cylinder(x: Array, y: Array, z: Array, pose: int) -> Array:  # noqa: ARG001
-    half, radius, edge = 0.46, 0.3, 0.03
+    half, radius, edge = 0.46, 0.35, 0.03
     qr, qy = _length(x, z) - (radius - edge), np.abs(y - half) - (half - edge)
     return _length(np.maximum(qr, 0), np.maximum(qy, 0)) + np.minimum(np.maximum(qr, qy), 0) - edge
 
@@ -114,7 +114,7 @@ _SOLIDS: dict[Kind, Callable[[Array, Array, Array, int], Array]] = {
 FOOTPRINT: dict[Kind, tuple[float, float]] = {
     Kind.BALL: (0.38, 0.38),
     Kind.CUBE: (0.48, 0.44),
-    Kind.CYLINDER: (0.34, 0.34),
+    Kind.CYLINDER: (0.39, 0.39),
     Kind.CONE: (0.5, 0.5),
     Kind.RING: (0.38, 0.2),
     Kind.STAR: (0.42, 0.2),

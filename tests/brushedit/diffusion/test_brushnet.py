@@ -78,7 +78,12 @@ def test_features_have_the_size_of_their_sites(size):
     brushnet = BrushNetModel(**SMALL)
     features = brushnet(torch.randn(2, 4, *size), torch.tensor(7), torch.randn(2, 5, *size))
     half = tuple((side + 1) // 2 for side in size)
-    assert [tuple(f.shape) for f in features.down] == [(2, 16, *size), (2, 16, *size), (2, 16, *half), (2, 32, *half)]
+    assert [tuple(f.shape) for f in features.down] == [
+        (2, 16, *size),
+        (2, 16, *size),
+        (2, 16, *half),
+        (2, 32, *half),
+    ]
     assert features.mid.shape == (2, 32, *half)
     assert [tuple(f.shape[1:]) for f in features.up] == [
         (32, *half),

@@ -39,12 +39,15 @@ def features(unet):
 
 def run(unet, batch=1):
     torch.manual_seed(2)
-    return unet(torch.randn(1, 4, 16, 16).repeat(batch, 1, 1, 1), 10, torch.randn(1, 7, 24).repeat(batch, 1, 1)).sample
+    return unet(
+        torch.randn(1, 4, 16, 16).repeat(batch, 1, 1, 1), 10, torch.randn(1, 7, 24).repeat(batch, 1, 1)
+    ).sample
 
 
 def hooks(unet):
     return [
-        (name, len(module._forward_hooks), len(module._forward_pre_hooks)) for name, module in unet.named_modules()
+        (name, len(module._forward_hooks), len(module._forward_pre_hooks))
+        for name, module in unet.named_modules()
     ]
 
 
