@@ -1,0 +1,60 @@
+"""The toybox's painters, trained one after the other: autoencoder, text encoder, base model, BrushNet."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from brushedit.training.loop import Budget, Progress
+from models.toybox.crops import Crops, draw_set
+from models.toybox.train_base import train_base
+from models.toybox.train_brushnet import train_brushnet
+from models.toybox.train_text import train_text
+from models.toybox.train_vae import train_vae
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One network's training.
+
+    Attributes
+    ----------
+    train : callable
+        (out, crops, budget, device=...) to progress; goes on from the checkpoint in ``out``/checkpoints, if any.
+    crops : int
+        Chunks of training crops it reads.
+    seconds : float
+        What the shipped weights took.
+    """
+
+    train: Callable[..., Iterator[Progress]]
+    crops: int
+    seconds: float
+
+
+STAGES: Mapping[str, Stage] = {
+    "vae": Stage(train_vae, 40, 790),
+    "text": Stage(train_text, 40, 240),
+    "base": Stage(train_base, 16, 1860),
+    "brushnet": Stage(train_brushnet, 16, 1800),
+}
+"""By name, in the order they have to be trained in."""
+
+
+def train(name: str, out: Path, budget: Budget, *, device: torch.device, seed: int = 1) -> Iterator[Progress]:
+    """Train one of `STAGES` into a folder that holds those before it; crops are drawn first where they are missing.
+
+    Stopped at any moment and started again, it goes on from its last checkpoint.
+    """
+    stage = STAGES[name]
+    draw_set(out / "crops", seed, stage.crops, workers=os.cpu_count() or 1)
+    yield from stage.train(out, Crops(out / "crops", stage.crops), budget, device=device)
+
+
+def collect(out: Path, weights: Path) -> None:
+    """Copy what was trained, without checkpoints and data, to where profiles look for it."""
+    for part in ("base_model", "brushnetX"):
+        shutil.copytree(out / part, weights / part, dirs_exist_ok=True)
