@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, final
 
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 
 from app.jobs import wire
 from app.jobs.ledger import Ledger
@@ -83,11 +84,19 @@ class Stages:
         return attempt
 
     def guarded(self, stage: Callable[[Attempt], None], attempt: Attempt) -> bool:
-        """Run a stage; return whether the next one is to follow. What goes wrong settles the edit."""
+        """Run a stage; return whether the next one is to follow. What goes wrong settles the edit.
+
+        Raises
+        ------
+        DBAPIError
+            The database is not there for now: the stage is to be run again.
+        """
         try:
             stage(attempt)
         except Superseded:
             return False
+        except DBAPIError:
+            raise
         except EditError as error:
             self._ledger.settle(attempt.edit_id, attempt.number, "failed", error=error)
             return False

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import time
 
 import pytest
 
@@ -35,6 +36,10 @@ def test_edits_sessions_and_crashes(tmp_path, database):
             for before, after in itertools.pairwise(ended):
                 assert after["parent_id"] == before["id"]
                 assert after["started_at"] >= before["completed_at"]
+            deadline = time.monotonic() + 60
+            while client.get("/readyz").json()["workers"] < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
             apart = [
                 client.post(
                     "/v1/edits",
