@@ -1,6 +1,5 @@
 """The composition root: the one place in the application that knows concrete networks."""
 
-import os
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +12,11 @@ from transformers.utils import logging as transformers_logging
 from agents.editor import Editor
 from agents.locator import Locator
 from agents.planner import Planner, read_prompt
-from app import __version__
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.errors import InvalidWeights
 from brushedit.events import Blended, Denoised
 from brushedit.types import Candidate, Image, Mask, Painting, PaintOptions
-from models import untrained
 from models.catalog import Role, find_profile
 from models.loading import Places, folder_of, open_detector, open_instructor, open_segmenter
 from models.openai_vlm import Endpoint, OpenAiVlm
@@ -37,7 +34,7 @@ class PainterChoice:
     Attributes
     ----------
     base, brushnet : Path or None
-        Folders in diffusers' layout, given both or neither; neither = the untrained network.
+        Folders in diffusers' layout, given both or neither; neither = the toybox's.
     loras : sequence of (Path, float)
         Safetensors files and their factors.
     device, dtype : str
@@ -53,8 +50,8 @@ class PainterChoice:
     def names(self) -> dict[str, object]:
         """Return what a recipe says about the weights."""
         return {
-            "base": self.base.name if self.base else untrained.NAME,
-            "brushnet": self.brushnet.name if self.brushnet else untrained.NAME,
+            "base": self.base.name if self.base else "toybox",
+            "brushnet": self.brushnet.name if self.brushnet else "toybox",
             "loras": [[path.name, weight] for path, weight in self.loras],
         }
 
@@ -74,9 +71,9 @@ def load_conductor(choice: PainterChoice) -> BrushNetConductor:
         raise InvalidWeights("a base model and a BrushNet are given together, or neither", param="base")
     device = choose_device(choice.device)
     dtype = choose_dtype(device, choice.dtype)
-    base, brushnet = choice.base, choice.brushnet
-    if base is None or brushnet is None:
-        base, brushnet = _untrained()
+    toybox = find_profile("toybox")
+    base = choice.base or folder_of(toybox, Role.BASE_MODEL, Places())
+    brushnet = choice.brushnet or folder_of(toybox, Role.BRUSHNET, Places())
     loras = [Lora(path, weight) for path, weight in choice.loras]
     network = BrushNetModel.from_pretrained(brushnet, torch_dtype=dtype).eval().requires_grad_(False)
     torch.nn.Module.to(network, device)
@@ -88,18 +85,6 @@ def _silence_libraries() -> None:
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
-
-
-def _untrained() -> tuple[Path, Path]:
-    """Return the untrained base model and BrushNet, built in the user's cache the first time."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    try:
-        folder = untrained.ensure(cache / "brushedit" / f"untrained-{__version__}")
-    except OSError as error:
-        raise InvalidWeights(
-            f"the untrained network cannot be kept in {cache}: {error.strerror}; XDG_CACHE_HOME names another folder"
-        ) from error
-    return folder / "base_model", folder / "brushnetX"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A small Stable Diffusion 1.5 and BrushNet with random weights, in the published file formats.
 
 It paints noise, honestly: it shows that everything from the file to the pixel contract works, not what an edit
-looks like. It stands in until a trained set is chosen, and makes the tests' pipelines.
+looks like. The tests' pipelines are made of it.
 """
 
 import os

@@ -120,7 +120,8 @@ def paint(
     choice = PainterChoice(base, brushnet, tuple(_lora(text) for text in lora or ()), device, dtype)
     if base is None and brushnet is None:
         typer.echo(
-            "note: no weights were named, so a small untrained network paints, and it paints noise", err=True
+            "note: no weights were named, so the toybox paints: small networks that know a drawn world alone",
+            err=True,
         )
     painting = _painted(load_conductor(choice), picture.pixels, selected, caption, options)
     lossy = (format_named(output.suffix) if output.suffix else picture.source.format) == "JPEG"

@@ -102,11 +102,10 @@ def test_a_drawn_seed_is_printed_and_repeats(brushedit, folder):
     assert code == 0
 
 
-def test_without_weights_it_says_what_paints(brushedit, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_without_weights_it_says_what_paints(brushedit):
     code, _, err = brushedit(*PAINT, "-o", "out.png", named_weights=False)
     assert code == 0
-    assert "untrained network" in err
+    assert "the toybox paints" in err
 
 
 def test_alpha_orientation_and_profile_are_kept(brushedit, folder):
@@ -152,15 +151,6 @@ def test_a_mask_whose_white_and_alpha_disagree_is_warned_about(brushedit, folder
     Image.fromarray(strokes).save(folder / "mask.png")
     assert "transparency was read" in brushedit(*PAINT, "-o", "out.png")[2]
     assert "transparency" not in brushedit(*PAINT, "-o", "out.png", "--mask-polarity", "white")[2]
-
-
-def test_a_cache_that_cannot_be_written_is_one_line(brushedit, folder, monkeypatch):
-    (folder / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "file"))
-    code, _, err = brushedit(*PAINT, "-o", "out.png", named_weights=False)
-    assert code == 1
-    assert "XDG_CACHE_HOME" in err
-    assert "Traceback" not in err
 
 
 def png(width: int, height: int) -> bytes:
