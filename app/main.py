@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import problems
 from app.access import identify
 from app.gates import Gate
-from app.routes import batches, edits, files, health, images, masks, responses, sessions, webhooks
+from app.routes import batches, edits, files, health, images, masks, page, responses, sessions, webhooks
 from app.services import build_services
 from app.settings import Settings
 
@@ -46,6 +46,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router, dependencies=[Depends(identify)])
     app.include_router(health.router)
     app.include_router(images.public)
+    app.include_router(page.router)
+    app.mount("/web", page.assets())
     app.add_middleware(
         Gate,
         limit=settings.max_body,
