@@ -8,8 +8,8 @@ import numpy as np
 
 from agents.placing import place, place_at
 from agents.ports import Detector, Segmenter
-from agents.selection import alike, in_order, nearest_to_box, related, suppress, to_pixels
-from agents.wording import Relation, Wording, bare_noun, read_wording
+from agents.selection import alike, in_order, in_part, nearest_to_box, related, suppress, to_pixels
+from agents.wording import Wording, bare_noun, read_wording
 from brushedit import masks
 from brushedit.errors import EmptyMask, InvalidMask, TargetNotFound
 from brushedit.types import (
@@ -146,16 +146,17 @@ class Locator:
                     f'I found {len(candidates)} × "{step.target}", but none {step.where}.',
                     param="instruction",
                 )
-        if which is Which.ALL and not wording.orders:
-            return indices
         if wording.orders:
-            picked = in_order(candidates, indices, wording, size)
+            pick = in_part if which is Which.ALL and wording.count == 1 else in_order
+            picked = pick(candidates, indices, wording, size)
             if not picked:
                 raise TargetNotFound(
-                    f'I found only {len(indices)} × "{step.target}", so there is none "{step.where}".',
+                    f'I found only {len(indices)} × "{step.target}", and none "{step.where}".',
                     param="instruction",
                 )
             return picked
+        if which is Which.ALL:
+            return indices
         if wording.relation is not None:
             return indices[: wording.count]
         box = None if step.box is None else to_pixels(step.box, size)
@@ -167,9 +168,10 @@ class Locator:
         for anchor in wording.anchors:
             found = self._detect(image, bare_noun(anchor))
             ordered = in_order(found, alike(found), read_wording(anchor), (image.shape[0], image.shape[1]))
-            boxes += [found[index].box for index in (ordered or [0])[:1]]
-        if wording.relation is Relation.BETWEEN and len(boxes) == 2 and boxes[0] == boxes[1]:
-            raise TargetNotFound(f"I cannot tell {' and '.join(wording.anchors)} apart.", param="instruction")
+            fresh = [found[index].box for index in [*ordered, *alike(found)] if found[index].box not in boxes]
+            if not fresh:
+                raise TargetNotFound(f'I cannot find another "{anchor}".', param="instruction")
+            boxes.append(fresh[0])
         return boxes
 
     def _segment(self, image: Image, candidates: Sequence[Candidate], chosen: Sequence[int]) -> Region:

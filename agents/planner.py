@@ -25,6 +25,18 @@ def read_prompt(name: str) -> str:
     return files("agents").joinpath("prompts", f"{name}.md").read_text(encoding="utf-8")
 
 
+def write_prompt(template: str, instruction: str, history: Sequence[Turn], correction: str = "") -> str:
+    """Return the words an instructor reads: the template with the latest turns and the instruction in it.
+
+    Everything a person wrote stands there as JSON strings, so it cannot end its quotation and pass for rules.
+    """
+    return Template(template).substitute(
+        history="".join(_told(turn) for turn in history[-MAX_TURNS:]),
+        instruction=_literal(instruction),
+        correction=correction,
+    )
+
+
 def require_instruction(instruction: str) -> str:
     """Return the instruction without surrounding space, or raise `InvalidInstruction`."""
     stripped = instruction.strip()
@@ -57,7 +69,7 @@ class Planner:
 
     def __init__(self, model: VisionLanguageModel, template: str) -> None:
         self._model = model
-        self._template = Template(template)
+        self._template = template
         self._schema = reply_schema()
         self.calls = 0
 
@@ -72,12 +84,12 @@ class Planner:
             Two invalid answers, or the instructor declined; the message says what it answered.
         """
         instruction = require_instruction(instruction)
-        answer = self._ask(image, self._prompt(instruction, history, correction=""))
+        answer = self._ask(image, write_prompt(self._template, instruction, history))
         try:
             reply = parse_reply(answer)
         except ReplyError as fault:
             correction = f"Your last answer was no valid plan ({fault}). Answer again, in the form asked for."
-            reply = self._second_answer(image, self._prompt(instruction, history, correction))
+            reply = self._second_answer(image, write_prompt(self._template, instruction, history, correction))
         if isinstance(reply, Declined):
             raise PlanFailed(f"the instructor made no plan: {reply.decline.strip()}", param="instruction")
         return reply
@@ -96,13 +108,6 @@ class Planner:
         self.calls += 1
         return self._model.generate(image, prompt, self._schema)
 
-    def _prompt(self, instruction: str, history: Sequence[Turn], correction: str) -> str:
-        return self._template.substitute(
-            history="".join(_told(turn) for turn in history[-MAX_TURNS:]),
-            instruction=_literal(instruction),
-            correction=correction,
-        )
-
 
 def _told(turn: Turn) -> str:
     done = "; ".join(
@@ -113,7 +118,6 @@ def _told(turn: Turn) -> str:
 
 
 def _literal(text: str) -> str:
-    """Quote a person's words as a JSON string: they cannot end the quotation and pass for rules."""
     return json.dumps(text, ensure_ascii=False)
 
 

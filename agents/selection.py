@@ -60,6 +60,21 @@ def in_order(
     return ordered[wording.ordinal - 1 : wording.ordinal - 1 + wording.count]
 
 
+def in_part(
+    candidates: Sequence[Candidate], indices: Sequence[int], wording: Wording, size: tuple[int, int]
+) -> list[int]:
+    """Return the indices in the part of a picture of (H, W) that "all on the left" means; sizes leave out none."""
+    height, width = size
+    inside = {
+        Order.LEFT: lambda x, _: x < width / 2,
+        Order.RIGHT: lambda x, _: x > width / 2,
+        Order.TOP: lambda _, y: y < height / 2,
+        Order.BOTTOM: lambda _, y: y > height / 2,
+    }
+    tests = [inside[order] for order in wording.orders if order in inside]
+    return [index for index in indices if all(test(*center(candidates[index].box)) for test in tests)]
+
+
 def related(
     candidates: Sequence[Candidate], indices: Sequence[int], relation: Relation, anchors: Sequence[Box]
 ) -> list[int]:

@@ -105,17 +105,20 @@ _NO_THINGS: Final = (
     "corner side edge half part area row line it them us me"
 )
 _PICTURE: Final = frozenset(_NO_THINGS.split())
-_BETWEEN: Final = re.compile(r"\b(?:in )?between (?P<first>.+?) and (?P<second>.+)$")
+_BETWEEN: Final = re.compile(r"\b(?:in )?between (?P<first>.+?)(?: and (?P<second>.+))?$")
 _RELATIONS: Final = tuple(
     (re.compile(rf"\b(?:{words}) (?P<anchor>.+)$"), relation) for words, relation in _RELATION_WORDS
 )
 _ARTICLE: Final = re.compile(r"^(?:the|a|an|this|that|my|our|his|her|its|their|some)\s+")
+_OF_SO_MANY: Final = re.compile(rf"\bof (?:the |these |those )?(?:{'|'.join(_COUNTS)})\b")
 _NUMBERED: Final = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
 
 
 def read_wording(where: str) -> Wording:
     """Return what the words of a plan's `where` ask for; words of no known meaning are passed over."""
     text = " ".join(re.sub(r"[^\w\s-]", " ", where.lower()).split())
+    # "the left one of the two" counts what there is, not what is meant.
+    text = _OF_SO_MANY.sub("", text)
     relation, anchors, text = _read_relation(text)
     orders: list[Order] = []
     ordinal, count = 1, 1
@@ -138,8 +141,9 @@ def _read_relation(text: str) -> tuple[Relation | None, tuple[str, ...], str]:
     """Return the relation, its anchors, and the words before it."""
     between = _BETWEEN.search(text)
     if between:
-        anchors = (between["first"], between["second"])
-        return Relation.BETWEEN, anchors, text[: between.start()]
+        # "between the cones" names one phrase for two things.
+        first = between["first"] if between["second"] else re.sub(r"(?<=[^s])s$", "", between["first"])
+        return Relation.BETWEEN, (first, between["second"] or first), text[: between.start()]
     for pattern, relation in _RELATIONS:
         found = pattern.search(text)
         if found and _is_thing(found["anchor"]):
@@ -148,8 +152,8 @@ def _read_relation(text: str) -> tuple[Relation | None, tuple[str, ...], str]:
 
 
 def bare_noun(phrase: str) -> str:
-    """Return a phrase without article and without the words of an order ("left cube": "cube")."""
-    known = _ORDERS.keys() | _ORDINALS.keys()
+    """Return a phrase without article and without words of order or number ("left cube": "cube")."""
+    known = _ORDERS.keys() | _ORDINALS.keys() | _COUNTS.keys()
     words = [word for word in _ARTICLE.sub("", phrase.strip().lower()).split() if word not in known]
     return _ARTICLE.sub("", " ".join(words).removeprefix("of "))
 

@@ -182,12 +182,17 @@ def identify(request: Request) -> Caller:
     return caller
 
 
+def require_scope(caller: Caller, scope: str) -> None:
+    """Raise `ScopeMissing` where a caller's key may not do something."""
+    if scope not in caller.scopes:
+        raise ScopeMissing(f"this key may not do that: it lacks the scope {scope!r}")
+
+
 def needs(scope: str) -> Callable[..., Caller]:
     """Return a dependency that lets callers with a scope through."""
 
     def check(caller: Annotated[Caller, Depends(identify)]) -> Caller:
-        if scope not in caller.scopes:
-            raise ScopeMissing(f"this key may not do that: it lacks the scope {scope!r}")
+        require_scope(caller, scope)
         return caller
 
     return check

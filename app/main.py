@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from anyio import to_thread
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
 from app import problems
 from app.access import identify
@@ -18,14 +19,20 @@ from app.settings import Settings
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; without settings, those of the environment."""
+    # Imported when an application is made: it takes as long as all the rest of this module.
+    from app.tools import build_tools, mcp_application
+
     settings = settings or Settings()
     services = build_services(settings)
+    tools = build_tools(services)
+    endpoint = mcp_application(services, tools)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         await to_thread.run_sync(services.store.database.migrate)
         news = asyncio.create_task(services.news.run())
-        yield
+        async with tools.session_manager.run():
+            yield
         services.news.close()
         news.cancel()
         with suppress(asyncio.CancelledError):
@@ -48,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(images.public)
     app.include_router(page.router)
     app.mount("/web", page.assets())
+    app.router.routes.append(Route("/mcp", endpoint))
     app.add_middleware(
         Gate,
         limit=settings.max_body,

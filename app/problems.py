@@ -27,6 +27,7 @@ STATUS: Final[Mapping[str, int]] = {
     "insufficient_scope": 403,
     "origin_not_allowed": 403,
     "not_found": 404,
+    "not_finished": 408,
     "conflict": 409,
     "canceled": 409,
     "image_too_large": 413,
@@ -40,7 +41,6 @@ STATUS: Final[Mapping[str, int]] = {
     "rate_limit_exceeded": 429,
     "queue_full": 429,
     "instructor_unavailable": 502,
-    "not_finished": 504,
 }
 """Status of each code; a code that is not listed is a fault of the service: 500."""
 

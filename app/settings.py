@@ -2,12 +2,22 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
+
+
+def _split(value: Any) -> Any:
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Several names, in a variable separated by commas."""
 
 
 class Settings(BaseSettings):
@@ -83,17 +93,13 @@ class Settings(BaseSettings):
         default=15.0, gt=0, description="Seconds between two heartbeats on a quiet event stream."
     )
 
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Other web origins that may call."
-    )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Host names the server answers to."
-    )
-    fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: Names = Field(default=(), description="Other web origins that may call.")
+    allowed_hosts: Names = Field(default=(), description="Host names the server answers to.")
+    fetch_hosts: Names = Field(
         default=(),
         description="Hosts pictures may be fetched from; none = addresses in requests are refused.",
     )
-    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    webhook_hosts: Names = Field(
         default=(), description="Hosts webhooks may be sent to; none = webhooks are refused."
     )
     allow_private_hosts: bool = Field(

@@ -18,6 +18,7 @@ from itertools import combinations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from brushedit import masks
 from brushedit.errors import EmptyMask
@@ -35,16 +36,19 @@ MAX_ASPECT = 2
 """Longer over shorter side of a crop: Stable Diffusion was trained on little beyond 1:2 and 2:1."""
 
 MIN_CONTEXT = 1 / 16
-"""Margin that a crop keeps even at context 0: without it nothing beside the hole is seen, and the blend's
-usual reach past the mask would end at the crop's edge."""
+"""Least margin, in longer sides of all that a crop is around: without it nothing beside the hole is seen,
+and the blend's usual reach past the mask would end at the crop's edge."""
 
 SHARING = 1.25
 """Two crops become one where the joint crop has at most this times their areas together: half the runs at
 nearly the same resolution."""
 
+CUBIC_REACH = 2
+"""Pixels on either side that cubic interpolation, which enlarges crops, mixes into one."""
+
 GRID = 6
 """Beyond GRID x GRID islands, those in one cell of a GRID x GRID grid over the picture start out
-together, so that a mask of a hundred thousand specks is framed as fast as one of ten."""
+together: which of them to join is found by comparing all pairs."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def frames(mask: Mask, *, native: int, multiple: int, context: float) -> tuple[F
     Around the bounding box of each island of the mask comes a margin of `context` times the box's longer
     side; the crop is then widened to `MAX_ASPECT`, the least size of `MAX_ZOOM` and the painted size's
     own aspect ratio, and shifted into the picture. Islands whose crops overlap, or are nearly as cheap
-    together, share a frame.
+    together, share a frame, whose margin follows from the largest of them.
 
     Parameters
     ----------
@@ -81,7 +85,7 @@ def frames(mask: Mask, *, native: int, multiple: int, context: float) -> tuple[F
     multiple : int
         What the sides of a frame are multiples of; each is at least two of them.
     context : float
-        Margin, in longer sides of the island's bounding box.
+        Margin, in longer sides of the largest island's bounding box; see `MIN_CONTEXT`.
 
     Raises
     ------
@@ -89,58 +93,46 @@ def frames(mask: Mask, *, native: int, multiple: int, context: float) -> tuple[F
         Nothing is masked.
     """
     height, width = mask.shape
-    islands = list(masks.components(mask))
-    if not islands:
+    clusters = [_Cluster(box, max(box.width, box.height)) for box in masks.components(mask)]
+    if not clusters:
         raise EmptyMask("nothing is masked, so there is nothing to repaint", param="mask")
-    if len(islands) > GRID * GRID:
-        islands = _grid_cells(islands, height, width)
+    if len(clusters) > GRID * GRID:
+        clusters = _grid_cells(clusters, height, width)
 
     @cache
-    def frame(island: Box) -> Frame:
-        return _frame(island, height, width, native, multiple, context)
+    def frame(cluster: _Cluster) -> Frame:
+        return _frame(cluster, height, width, native, multiple, context)
 
     @cache
-    def cost_of_sharing(a: Box, b: Box) -> float:
+    def cost_of_sharing(a: _Cluster, b: _Cluster) -> float:
         one, other = frame(a).box, frame(b).box
         if not one.intersection(other).empty:
             return 0
-        return frame(a.union(b)).box.area / (one.area + other.area)
+        return frame(a.joined(b)).box.area / (one.area + other.area)
 
-    while len(islands) > 1:
-        a, b = min(combinations(islands, 2), key=lambda pair: cost_of_sharing(*pair))
-        if len(islands) <= MAX_FRAMES and cost_of_sharing(a, b) > SHARING:
+    while len(clusters) > 1:
+        a, b = min(combinations(clusters, 2), key=lambda pair: cost_of_sharing(*pair))
+        if len(clusters) <= MAX_FRAMES and cost_of_sharing(a, b) > SHARING:
             break
-        islands = [*(island for island in islands if island not in (a, b)), a.union(b)]
-    return tuple(frame(island) for island in sorted(islands, key=lambda box: (box.y0, box.x0)))
+        clusters = [*(cluster for cluster in clusters if cluster not in (a, b)), a.joined(b)]
+    return tuple(frame(c) for c in sorted(clusters, key=lambda cluster: (cluster.box.y0, cluster.box.x0)))
 
 
 def crop(image: Image, frame: Frame) -> Image:
-    """Return the frame's part of the picture, (frame.height, frame.width, 3); past it the edges repeat."""
-    height, width = require_image(image)
-    box, inside = frame.box, _inside(frame.box, height, width)
-    part = cv2.copyMakeBorder(
-        image[inside.y0 : inside.y1, inside.x0 : inside.x1],
-        inside.y0 - box.y0,
-        box.y1 - inside.y1,
-        inside.x0 - box.x0,
-        box.x1 - inside.x1,
-        cv2.BORDER_REPLICATE,
-    )
-    return _resized(np.asarray(part, np.uint8), frame.width, frame.height)
+    """Return the frame's part of the picture, (frame.height, frame.width, 3); edges repeat past the picture."""
+    require_image(image)
+    return _resized(_cut(image, frame.box), frame.width, frame.height)
 
 
 def crop_mask(mask: Mask, frame: Frame) -> Mask:
-    """Return the frame's part of the mask, (frame.height, frame.width); past the picture everything is kept.
+    """Return the frame's part of the mask, (frame.height, frame.width); its edges repeat as the picture's do.
 
-    A painted pixel is masked where it overlaps any masked pixel of the picture, so none of those is left
-    unpainted.
+    A painted pixel is masked where any masked pixel of the picture has a part in it: none of those is left
+    unpainted, and nothing of what the mask hides shows in the pixels beside it.
     """
-    box, inside = frame.box, _inside(frame.box, *mask.shape)
-    part = np.zeros((box.height, box.width), np.bool_)
-    part[inside.y0 - box.y0 : inside.y1 - box.y0, inside.x0 - box.x0 : inside.x1 - box.x0] = mask[
-        inside.y0 : inside.y1, inside.x0 : inside.x1
-    ]
-    return _overlapped(_overlapped(part, frame.height, axis=0), frame.width, axis=1)
+    part = _cut(mask.view(np.uint8), frame.box).view(np.bool_)
+    reach = 0 if _shrinks(part.shape, frame.width, frame.height) else CUBIC_REACH
+    return _touched(_touched(part, frame.height, reach, axis=0), frame.width, reach, axis=1)
 
 
 def paste(painted: Image, frame: Frame, image: Image) -> Image:
@@ -158,10 +150,24 @@ def paste(painted: Image, frame: Frame, image: Image) -> Image:
     return pasted
 
 
-def _frame(island: Box, height: int, width: int, native: int, multiple: int, context: float) -> Frame:
-    margin = math.ceil(max(context, MIN_CONTEXT) * max(island.width, island.height))
-    w = min(max(island.width + 2 * margin, native // MAX_ZOOM), width)
-    h = min(max(island.height + 2 * margin, native // MAX_ZOOM), height)
+@dataclass(frozen=True)
+class _Cluster:
+    """Islands that share a frame: the box around them, and the longer side of the largest."""
+
+    box: Box
+    longest: int
+
+    def joined(self, other: "_Cluster") -> "_Cluster":
+        return _Cluster(self.box.union(other.box), max(self.longest, other.longest))
+
+
+def _frame(cluster: _Cluster, height: int, width: int, native: int, multiple: int, context: float) -> Frame:
+    box = cluster.box
+    # Between the islands the picture shows as well, so the margin follows from the largest, not from
+    # their spread.
+    margin = math.ceil(max(context * cluster.longest, MIN_CONTEXT * max(box.width, box.height)))
+    w = min(max(box.width + 2 * margin, native // MAX_ZOOM), width)
+    h = min(max(box.height + 2 * margin, native // MAX_ZOOM), height)
     # Past the picture's side only where the picture is thinner than MAX_ASPECT: otherwise the longer
     # side, which lies inside, bounds the shorter one below the picture's own.
     w, h = max(w, math.ceil(h / MAX_ASPECT)), max(h, math.ceil(w / MAX_ASPECT))
@@ -170,7 +176,7 @@ def _frame(island: Box, height: int, width: int, native: int, multiple: int, con
     # stretched one.
     wide, high = round(h * painted_width / painted_height), round(w * painted_height / painted_width)
     w, h = max(w, min(wide, width)), max(h, min(high, height))
-    x, y = _start(island.x0, island.x1, w, width), _start(island.y0, island.y1, h, height)
+    x, y = _start(box.x0, box.x1, w, width), _start(box.y0, box.y1, h, height)
     return Frame(Box(x, y, x + w, y + h), painted_width, painted_height)
 
 
@@ -189,15 +195,27 @@ def _start(first: int, last: int, length: int, limit: int) -> int:
     return min(max((first + last - length) // 2, 0), limit - length)
 
 
-def _grid_cells(islands: list[Box], height: int, width: int) -> list[Box]:
-    cells: dict[tuple[int, int], Box] = {}
-    for island in islands:
-        cell = (
-            (island.y0 + island.y1) * GRID // (2 * height),
-            (island.x0 + island.x1) * GRID // (2 * width),
-        )
-        cells[cell] = cells.get(cell, island).union(island)
+def _grid_cells(clusters: list[_Cluster], height: int, width: int) -> list[_Cluster]:
+    cells: dict[tuple[int, int], _Cluster] = {}
+    for cluster in clusters:
+        box = cluster.box
+        cell = (box.y0 + box.y1) * GRID // (2 * height), (box.x0 + box.x1) * GRID // (2 * width)
+        cells[cell] = cells.get(cell, cluster).joined(cluster)
     return list(cells.values())
+
+
+def _cut(samples: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return the box's part of a picture or mask; past its sides the nearest row or column repeats."""
+    inside = _inside(box, *samples.shape[:2])
+    part = cv2.copyMakeBorder(
+        samples[inside.y0 : inside.y1, inside.x0 : inside.x1],
+        inside.y0 - box.y0,
+        box.y1 - inside.y1,
+        inside.x0 - box.x0,
+        box.x1 - inside.x1,
+        cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(part, np.uint8)
 
 
 def _inside(box: Box, height: int, width: int) -> Box:
@@ -208,14 +226,22 @@ def _resized(image: Image, width: int, height: int) -> Image:
     if image.shape[:2] == (height, width):
         return image
     # Averaging areas is the filter that neither aliases nor rings when shrinking; it cannot enlarge.
-    shrinks = width <= image.shape[1] and height <= image.shape[0]
+    shrinks = _shrinks(image.shape, width, height)
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return np.asarray(resized, np.uint8)
 
 
-def _overlapped(mask: Mask, length: int, *, axis: int) -> Mask:
-    """Return the mask with one axis scaled to `length`: True where any pixel that the new one overlaps is."""
+def _shrinks(shape: tuple[int, ...], width: int, height: int) -> bool:
+    return height <= shape[0] and width <= shape[1]
+
+
+def _touched(mask: Mask, length: int, reach: int, *, axis: int) -> Mask:
+    """Return the mask with one axis scaled to `length`.
+
+    True where any pixel is that the new one overlaps, or that lies within `reach` of those.
+    """
     extent, new = mask.shape[axis], np.arange(length)
     before = np.insert(np.cumsum(mask, axis=axis, dtype=np.int32), 0, 0, axis=axis)
-    first, past = new * extent // length, -(-(new + 1) * extent // length)
+    first = np.maximum(new * extent // length - reach, 0)
+    past = np.minimum(-(-(new + 1) * extent // length) + reach, extent)
     return before.take(past, axis=axis) > before.take(first, axis=axis)

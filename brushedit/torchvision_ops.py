@@ -8,6 +8,7 @@ matching pair of builds it does nothing. Image decoding, deformable convolution 
 """
 
 import ctypes
+import importlib
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -25,7 +26,7 @@ def install() -> None:
 
 class _Finder(MetaPathFinder):
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         if fullname != "torchvision":
             return None
@@ -57,7 +58,7 @@ class _Loader(Loader):
 
 
 def _library_loads(package: Path) -> bool:
-    import torch  # noqa: F401  its libraries must be in the process before torchvision's is tried
+    importlib.import_module("torch")  # its libraries must be in the process before torchvision's is tried
 
     try:
         for library in package.glob("_C*"):
@@ -93,8 +94,12 @@ def _nms(boxes: Any, scores: Any, iou_threshold: float) -> Any:
         if not alive[i]:
             continue
         later = ordered[i + 1 :]
-        width = (torch.minimum(ordered[i, 2], later[:, 2]) - torch.maximum(ordered[i, 0], later[:, 0])).clamp(min=0)
-        height = (torch.minimum(ordered[i, 3], later[:, 3]) - torch.maximum(ordered[i, 1], later[:, 1])).clamp(min=0)
+        width = (torch.minimum(ordered[i, 2], later[:, 2]) - torch.maximum(ordered[i, 0], later[:, 0])).clamp(
+            min=0
+        )
+        height = (
+            torch.minimum(ordered[i, 3], later[:, 3]) - torch.maximum(ordered[i, 1], later[:, 1])
+        ).clamp(min=0)
         shared = width * height
         alive[i + 1 :] &= shared / (areas[i] + areas[i + 1 :] - shared) <= iou_threshold
     return order[alive]

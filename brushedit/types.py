@@ -228,7 +228,8 @@ class PaintOptions:
     context : float
         Margin around the mask, in sides of its bounding box, 0..16.
     grow : int or None
-        How far past the mask the blend may reach, in pixels of the picture; None = 2 % of the crop's longer side.
+        How far past the mask the blend may reach, in pixels of the picture; None = 2 % of the crop's longer side
+        (of the smallest crop, where separate islands have several).
     blur : int or None
         Width of the blend's fall to 0, 0..grow; None = grow.
     blend : bool

@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from brushedit.diffusion.checkpoint import load_strictly
 from brushedit.diffusion.conductor import BaseModel
 from brushedit.diffusion.sampling import TextConditions
-from brushedit.errors import InvalidWeights
+from brushedit.errors import InvalidOption, InvalidWeights
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def load_base(
     match _pipeline_name(folder):
         case "StableDiffusionPipeline" | "StableDiffusionInpaintPipeline":
             pipeline = _sd15(folder, dtype)
-            captions = Captions(pipeline)
+            captions = Captions(pipeline.tokenizer, pipeline.text_encoder)
         case "StableDiffusionXLPipeline" | "StableDiffusionXLInpaintPipeline":
             pipeline = _sdxl(folder, dtype)
             captions = XlCaptions(pipeline)
@@ -69,20 +69,33 @@ def load_base(
 class Captions:
     """CLIP text encoder of Stable Diffusion 1.5."""
 
-    def __init__(self, pipeline: StableDiffusionPipeline) -> None:
-        self._pipeline = pipeline
+    def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> None:
+        self._tokenizer = tokenizer
+        self._text_encoder = text_encoder
 
     def encode(self, caption: str, negative: str, clip_skip: int) -> TextConditions:
-        """Return both captions' hidden states; words past the encoder's 77 tokens are not seen."""
-        positive, negative_states = self._pipeline.encode_prompt(
-            caption,
-            self._pipeline.device,
-            num_images_per_prompt=1,
-            do_classifier_free_guidance=True,
-            negative_prompt=negative,
-            clip_skip=clip_skip or None,
+        """Return both captions' hidden states; words past the encoder's 77 tokens are not seen.
+
+        `clip_skip` applies to the caption alone, as in the published pipeline.
+        """
+        return TextConditions(self._states(caption, clip_skip), self._states(negative, 0))
+
+    def _states(self, text: str, clip_skip: int) -> torch.Tensor:
+        # diffusers' own encode_prompt reads an attribute that CLIPTextModel of transformers 5 no longer has.
+        tokens = self._tokenizer(
+            text,
+            padding="max_length",
+            max_length=self._tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
         )
-        return TextConditions(positive, negative_states)
+        layers = self._text_encoder(tokens.input_ids.to(self._text_encoder.device), output_hidden_states=True)
+        if clip_skip >= len(layers.hidden_states) - 1:
+            raise InvalidOption(
+                f"clip_skip must be below {len(layers.hidden_states) - 1}, the text encoder's layers",
+                param="clip_skip",
+            )
+        return self._text_encoder.final_layer_norm(layers.hidden_states[-1 - clip_skip])
 
 
 @final
@@ -104,6 +117,7 @@ class XlCaptions:
             clip_skip=clip_skip or None,
         )
         positive, negative_states, pooled, negative_pooled = states
+        assert negative_states is not None  # guidance was asked for
         return TextConditions(positive, negative_states, pooled, negative_pooled)
 
 

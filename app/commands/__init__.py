@@ -1,1 +1,1 @@
-"""Commands of the command line, as plain functions."""
+"""The command line's commands, one module each."""

@@ -45,10 +45,10 @@ def api(settings: Settings) -> None:
     server = uvicorn.Server(config)
     stop = server.handle_exit
 
-    def drain(number: int, frame: FrameType | None) -> None:
+    def drain(sig: int, frame: FrameType | None) -> None:
         # Those who wait and those who follow are let go first; uvicorn would wait for them.
         app.state.services.news.close()
-        stop(number, frame)
+        stop(sig, frame)
 
     server.handle_exit = drain
     # Uvicorn raises the signal again once it has stopped: to stop as told is no failure.

@@ -15,8 +15,10 @@ from brushedit.errors import EditError
 
 @final
 class Ledger:
-    """Changes edits. Every change carries the number of the attempt it belongs to: a worker that was taken
-    for dead and goes on is turned away at its next word.
+    """Changes edits.
+
+    Every change carries the number of the attempt it belongs to: a worker that was taken for dead and goes on is
+    turned away at its next word.
     """
 
     def __init__(self, store: Store, queue: Queue) -> None:

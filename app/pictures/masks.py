@@ -106,5 +106,5 @@ def _fitted(mask: Mask, shape: tuple[int, int], resize: Literal["error", "neares
             "give one of the same size, or stretch it with --mask-resize nearest (mask_resize=nearest)",
             param="mask",
         )
-    stretched = PIL.Image.fromarray(mask).resize((width, height), PIL.Image.Resampling.NEAREST)
-    return np.asarray(stretched, np.bool_)
+    grey = PIL.Image.fromarray(mask * np.uint8(255))
+    return np.asarray(grey.resize((width, height), PIL.Image.Resampling.NEAREST)) > 0

@@ -10,7 +10,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from app.pictures import exif
-from app.pictures.containers import Container, take_apart
+from app.pictures.container import NAMES, Container
+from app.pictures.containers import take_apart
 from app.pictures.records import Mode, Palette, Picture, Source, fits
 from brushedit.errors import InvalidImage
 
@@ -41,11 +42,11 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
 
 def read_bytes(path: Path) -> bytes:
     """Return a regular file's content, or raise `InvalidImage` with the path and the reason."""
-    if path.is_dir():
-        raise InvalidImage(f"{path} is a folder, not a picture", param="image")
-    if path.exists() and not path.is_file():
-        raise InvalidImage(f"{path} is not a regular file", param="image")
     try:
+        if path.is_dir():
+            raise InvalidImage(f"{path} is a folder, not a picture", param="image")
+        if path.exists() and not path.is_file():
+            raise InvalidImage(f"{path} is not a regular file", param="image")
         return path.read_bytes()
     except OSError as error:
         raise InvalidImage(f"{path} cannot be read: {error.strerror}", param="image") from error
@@ -126,7 +127,7 @@ def _exif(block: bytes | None, warnings: list[str]) -> tuple[bytes | None, int]:
 
 def _samples(container: Container, warnings: list[str]) -> NDArray[np.uint8]:
     """Decode to uint8 (H, W, channels), as stored; palette indices where there is a palette."""
-    name = "WebP" if container.format == "WEBP" else container.format
+    name = NAMES[container.format]
     try:
         image = _OPENERS[container.format](io.BytesIO(container.encoded))
         if image.size != container.size:
@@ -138,16 +139,15 @@ def _samples(container: Container, warnings: list[str]) -> NDArray[np.uint8]:
         ) from error
     if image.mode == "CMYK":
         warnings.append("CMYK was converted to RGB.")
-        return np.asarray(image.convert("RGB"))
+        image = image.convert("RGB")
+    elif image.mode == "1":
+        warnings.append("Black and white was turned into shades of grey.")
+        image = image.convert("L")
     stored = np.asarray(image)
     if container.depth == 16:
         warnings.append("16-bit samples were reduced to 8 bits.")
     if stored.dtype == np.uint16:  # Pillow reduces the other 16-bit kinds itself, in this way
-        stored = stored >> 8
-    elif stored.dtype == np.bool_:
-        warnings.append("Black and white was turned into shades of grey.")
-        stored = stored * np.uint8(255)
-    stored = stored.astype(np.uint8, copy=False)
+        stored = (stored >> 8).astype(np.uint8)
     if stored.ndim == 2:
         stored = stored[:, :, None]
     return stored

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from app.pictures.containers import PNG_SIGNATURE, inflate, png_chunks
+from app.pictures.png import SIGNATURE, inflate, png_chunks
 from brushedit.errors import InvalidImage, InvalidOption
 
 KEYWORD = b"brushedit"
@@ -24,7 +24,7 @@ def read_recipe(data: bytes) -> dict[str, object] | None:
 
     Only PNG files carry one. Foreign chunks, broken files and pictures of other formats never raise.
     """
-    if not data.startswith(PNG_SIGNATURE):
+    if not data.startswith(SIGNATURE):
         return None
     try:
         for name, start, end in png_chunks(data):

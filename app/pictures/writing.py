@@ -1,6 +1,7 @@
 """Writing pictures: a result follows the file it came from, in everything that was not edited."""
 
 import io
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
 from app.pictures import exif
+from app.pictures.container import NAMES
 from app.pictures.palettes import repaint
 from app.pictures.recipe import KEYWORD, recipe_text
 from app.pictures.records import Format, Mode, Palette, Picture, fits, luminance
@@ -70,15 +72,8 @@ def encode(
         )
     if not 1 <= quality <= 100:
         raise InvalidOption(f"quality must be 1..100, not {quality}", param="quality")
-    kind = format_named(format) if format else like.source.format
-    if max(height, width) > _LONGEST_SIDE.get(kind, max(height, width)):
-        raise InvalidOption(
-            f"{kind} holds at most {_LONGEST_SIDE[kind]} pixels a side, the picture is {width}x{height}; "
-            "use PNG",
-            param="format",
-        )
-    if kind == "JPEG" and like.alpha is not None and (like.alpha < 255).any():
-        raise InvalidOption("JPEG cannot hold the picture's transparency; use PNG or WebP", param="format")
+    kind = _format(format, like)
+    _require_storable(kind, like)
 
     source = like.source
     mode = _stored_mode(kind, like)
@@ -131,17 +126,21 @@ def write(
     OutputNotWritable
         No such folder, no right to write there, no space, or the path is something else than a file.
     """
-    data = encode(pixels, like, format=format or path.suffix or None, quality=quality, recipe=recipe)
+    data = encode(pixels, like, format=format or path.suffix, quality=quality, recipe=recipe)
     _replace(path, data)
 
 
-def check_writable(path: Path) -> None:
-    """Raise what `write` would raise about the path (`OutputNotWritable`, `InvalidOption`), ahead."""
-    if path.suffix:
-        format_named(path.suffix)
+def check_writable(
+    path: Path,
+    like: Picture,
+    *,
+    format: str | None = None,  # noqa: A002 - as in `encode`
+) -> None:
+    """Raise, before long work, what `write` would raise at its end: a path or a format that cannot be."""
+    _require_storable(_format(format or path.suffix, like), like)
     target = _target(path)
+    part = _part(target)
     try:
-        part = _part(target)
         part.touch(exist_ok=False)
         part.unlink()
     except OSError as error:
@@ -158,6 +157,22 @@ def format_named(name: str) -> Format:
         ) from None
 
 
+def _format(name: str | None, like: Picture) -> Format:
+    return format_named(name) if name else like.source.format
+
+
+def _require_storable(kind: Format, like: Picture) -> None:
+    height, width = like.pixels.shape[:2]
+    longest = _LONGEST_SIDE.get(kind)
+    if longest and max(height, width) > longest:
+        raise InvalidOption(
+            f"{NAMES[kind]} holds at most {longest} pixels a side, the picture is {width}x{height}; use PNG",
+            param="format",
+        )
+    if kind == "JPEG" and like.alpha is not None and (like.alpha < 255).any():
+        raise InvalidOption("JPEG cannot hold the picture's transparency; use PNG or WebP", param="format")
+
+
 def _stored_mode(kind: Format, like: Picture) -> Mode:
     mode = like.source.mode
     if kind == "PNG":
@@ -168,13 +183,14 @@ def _stored_mode(kind: Format, like: Picture) -> Mode:
 
 
 def _channels(pixels: Image, like: Picture, mode: Mode) -> NDArray[np.uint8]:
-    grey_or_colour = luminance(pixels) if mode in ("L", "LA") or like.source.mode in ("L", "LA") else pixels
-    if mode in ("RGB", "RGBA") and grey_or_colour.ndim == 2:
-        grey_or_colour = np.repeat(grey_or_colour[:, :, None], 3, axis=2)
+    shown = pixels
+    if like.source.mode in ("L", "LA"):
+        grey = luminance(pixels)
+        shown = grey if mode in ("L", "LA") else np.dstack([grey, grey, grey])
     if mode in ("LA", "RGBA"):
         assert like.alpha is not None
-        return np.dstack([grey_or_colour, like.alpha])
-    return grey_or_colour
+        return np.dstack([shown, like.alpha])
+    return shown
 
 
 def _save_png(
@@ -209,13 +225,18 @@ def _save_png(
 
 def _target(path: Path) -> Path:
     """Return the file that writing to `path` would make or replace."""
-    target = path.resolve()
-    if target.is_dir():
-        raise OutputNotWritable(f"{path} is a folder, not a file", param="output")
-    if target.exists() and not target.is_file():
-        raise OutputNotWritable(f"{path} is not a regular file", param="output")
-    if not target.parent.is_dir():
-        raise OutputNotWritable(f"{path} cannot be written: there is no folder {path.parent}", param="output")
+    target = Path(os.path.realpath(path))
+    try:
+        if target.is_dir():
+            raise OutputNotWritable(f"{path} is a folder, not a file", param="output")
+        if target.exists() and not target.is_file():
+            raise OutputNotWritable(f"{path} is not a regular file", param="output")
+        if not target.parent.is_dir():
+            raise OutputNotWritable(
+                f"{path} cannot be written: there is no folder {path.parent}", param="output"
+            )
+    except OSError as error:
+        raise _not_writable(path, error) from error
     return target
 
 

@@ -71,10 +71,8 @@ async def create_batch(services: Shared, caller: Writer, request: Request) -> di
     body = await read_body(request, services.settings.max_json_depth)
 
     def work() -> dict[str, Any]:
-        if body.files:
-            fields = _from_form(services, caller, body)
-        else:
-            fields = BatchBody.model_validate(dict(body.fields))
+        form = bool(body.files)
+        fields = _from_form(services, caller, body) if form else BatchBody.model_validate(dict(body.fields))
         return _create(services, caller, fields)
 
     return await to_thread.run_sync(work)

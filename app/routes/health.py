@@ -6,9 +6,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
-from app.access import identify
+from app.access import identify, require_scope
 from app.jobs.queue import now
-from app.refusals import ScopeMissing
 from app.services import Services, Shared
 from app.store.tables import Worker
 
@@ -38,8 +37,8 @@ def ready(services: Shared) -> Response:
 @router.get("/metrics", response_class=Response, responses={401: {"description": "No valid key."}})
 def metrics(services: Shared, request: Request) -> Response:
     """Return figures for Prometheus; needs a key of the scope "metrics" unless the settings make them public."""
-    if not services.settings.metrics_public and "metrics" not in identify(request).scopes:
-        raise ScopeMissing("this key may not do that: it lacks the scope 'metrics'")
+    if not services.settings.metrics_public:
+        require_scope(identify(request), "metrics")
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

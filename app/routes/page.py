@@ -18,7 +18,7 @@ _POLICY: Final = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         # The page fetches pictures with its key and shows them as blobs.
-        "img-src 'self' blob: data:",
+        "img-src 'self' blob:",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",

@@ -1,4 +1,4 @@
-"""`/v1/responses` with the `image_generation` tool: each response is a turn, and its predecessor the node it builds on."""
+"""`/v1/responses` with the `image_generation` tool: a response is a turn, the one before it the node it builds on."""
 
 import base64
 import re

@@ -29,6 +29,8 @@ _SAID: Final = {
     401: "No valid key.",
     403: "Not allowed.",
     404: "No such thing.",
+    405: "Not by this method.",
+    408: "Not finished in the time the server waits; ask again.",
     409: "Does not fit the state it is in.",
     413: "Too large.",
     415: "Of a type that is not read.",
@@ -86,7 +88,7 @@ def preferred_wait(request: Request, longest: float, otherwise: float = 0.0) -> 
     if "respond-async" in prefer and "wait" not in prefer:
         return 0.0
     if "wait" not in prefer:
-        return otherwise
+        return min(otherwise, longest)
     if not (match := _WAIT.search(prefer)):
         raise InvalidRequest("Prefer must be wait=SECONDS or respond-async", param="Prefer")
     return min(float(match[1]), longest)

@@ -68,8 +68,9 @@ class BlobStore:
         for path, about in self._files.find(self._root, detail=True).items():
             name = path.rpartition("/")[2]
             if _DIGEST.fullmatch(name):
-                written = about.get("mtime") or about["LastModified"].timestamp()
-                yield name, time.time() - written
+                # A folder says mtime (seconds), S3 LastModified, other stores created (dates).
+                at = about.get("mtime") or about.get("LastModified") or about["created"]
+                yield name, time.time() - (at if isinstance(at, float) else at.timestamp())
 
     def _path(self, digest: str) -> str:
         if not _DIGEST.fullmatch(digest):

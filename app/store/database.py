@@ -1,6 +1,7 @@
 """The database: SQLite or PostgreSQL, one for our rows and DBOS's, so that both change in one transaction."""
 
 import fcntl
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -11,6 +12,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 _MIGRATION_LOCK: Final = 0x6272757368
+_LOCK_SECONDS: Final = 0.1
 
 
 @final
@@ -75,8 +77,14 @@ class Database:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         else:
-            with self.engine.connect() as connection:
-                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            # Asked again and again, and outside any transaction: DBOS builds indexes concurrently, which waits
+            # for every transaction and statement that began before, also for one that waits for this lock.
+            outside = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            with outside.connect() as connection:
+                while not connection.scalar(
+                    text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}
+                ):
+                    time.sleep(_LOCK_SECONDS)
                 try:
                     yield
                 finally:

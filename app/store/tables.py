@@ -1,6 +1,6 @@
 """The rows: what each table holds, and which states an edit and a batch can be in."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -16,7 +16,7 @@ OPEN_BATCH = ("validating", "in_progress", "paused", "finalizing", "cancelling")
 class Row(DeclarativeBase):
     """All tables. Times are seconds since 1970; ids are opaque text."""
 
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, str: String}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[Any]: JSON, str: String}
 
 
 class Key(Row):

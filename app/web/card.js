@@ -47,7 +47,7 @@ export function card(turn) {
 function parts(turn, selected, running) {
   return [
     h("p", { class: "said" }, turn.instruction),
-    turn.plan && planChips(turn),
+    turn.plan && planChips(turn, unfinished(turn) ? null : (change) => fork(turn.id, change)),
     running,
     turn.images.length > 0 && pictures(turn, selected),
     turn.images.length > 0 && facts(turn, Math.max(0, selected)),

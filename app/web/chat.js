@@ -4,6 +4,7 @@
 import { card } from "./card.js";
 import { thumbnail } from "./bitmaps.js";
 import { h } from "./dom.js";
+import { proposal, proposalCard } from "./proposal.js";
 import { complain, findTurn, show, store, unfinished } from "./session.js";
 
 /**
@@ -29,6 +30,8 @@ export function chat() {
   const cards = new Map();
   let first = "";
   const original = h("div", { class: "origin" });
+  const planned = proposalCard();
+  proposal.follow(({ edit }) => edit && planned.scrollIntoView({ block: "nearest" }));
   store.follow((state) => {
     if (!state.session) {
       cards.clear();
@@ -43,10 +46,10 @@ export function chat() {
     }
     original.firstElementChild?.setAttribute("aria-pressed", String(state.shown.id === null));
     const turns = branch(state);
-    const wanted = [original, ...turns.map((turn) => made(turn).element)];
+    const wanted = [original, ...turns.map((turn) => made(turn).element), planned];
     if (wanted.length !== list.children.length || wanted.some((element, at) => list.children[at] !== element)) {
       list.replaceChildren(...wanted);
-      wanted.at(-1)?.scrollIntoView({ block: "nearest" });
+      list.scrollTop = list.scrollHeight;
     }
     for (const turn of turns) made(turn).update(turn);
   });

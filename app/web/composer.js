@@ -4,6 +4,7 @@
 import { draft, maskFields } from "./draft.js";
 import { h, icon, iconButton } from "./dom.js";
 import { optionsForm } from "./options.js";
+import { propose } from "./proposal.js";
 import { complain, say, store } from "./session.js";
 
 /** @returns {HTMLElement} */
@@ -19,11 +20,12 @@ export function composer() {
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
-      form.requestSubmit();
+      submit(event.ctrlKey || event.metaKey);
     },
   });
   const send = h("button", { type: "submit", class: "send", "aria-label": "Send", title: "Send (Enter)" }, icon("send"));
   const options = optionsForm();
+  const plan = h("button", { type: "button", class: "text-button plan-first", title: "See the plan before anything is painted (Ctrl+Enter)", onclick: () => submit(true) }, "Plan");
   const toggle = iconButton("sliders", "Options", () => {
     options.hidden = !options.hidden;
     toggle.setAttribute("aria-expanded", String(!options.hidden));
@@ -31,27 +33,29 @@ export function composer() {
   toggle.setAttribute("aria-expanded", "false");
   const form = h(
     "form",
-    { class: "composer", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), submit()) },
+    { class: "composer", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), submit(false)) },
     options,
     maskLine(),
-    h("div", { class: "composer-line" }, toggle, text, send),
+    h("div", { class: "composer-line" }, toggle, text, plan, send),
   );
 
-  async function submit() {
+  /** @param {boolean} planOnly */
+  async function submit(planOnly) {
     const instruction = text.value.trim();
     if (!instruction || send.disabled) return;
-    send.disabled = true;
+    send.disabled = plan.disabled = true;
     try {
       const body = { instruction, options: draft.get().options, ...(await maskFields()) };
-      await say(body);
+      await (planOnly ? propose(body) : say(body));
       text.value = "";
       grow(text);
+      if (planOnly) return;
       draft.get().mask?.clear();
       draft.set({ painting: false });
     } catch (error) {
       complain(error);
     } finally {
-      send.disabled = false;
+      send.disabled = plan.disabled = false;
     }
   }
 

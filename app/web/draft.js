@@ -14,8 +14,7 @@ import { createStore } from "./store.js";
  * @property {Record<string, any>} options
  */
 
-/** @type {import("./store.js").Store<Draft>} */
-export const draft = createStore({ mask: null, changes: 0, maskMode: "replace", painting: false, options: {} });
+export const draft = createStore(/** @type {Draft} */ ({ mask: null, changes: 0, maskMode: "replace", painting: false, options: {} }));
 
 /**
  * An empty mask for a picture; the one there is stays when the size is the same.

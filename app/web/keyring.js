@@ -12,7 +12,7 @@ export function askForKeys() {
 }
 
 function ask() {
-  const key = h("input", { type: "password", required: true, autocomplete: "off", "aria-label": "API key", placeholder: "be_…" });
+  const key = h("input", { type: "password", required: true, autocomplete: "off", "aria-label": "API key", placeholder: "be-…" });
   const dialog = h(
     "dialog",
     { class: "dialog keyring", "aria-label": "API key", onclose: () => dialog.remove() },

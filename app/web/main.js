@@ -37,6 +37,10 @@ async function route() {
   for (const [known, element] of Object.entries(screens)) element.hidden = known !== screen;
   document.body.dataset.screen = screen;
   if (screen !== "session") close();
+  if (screen === "batch") {
+    document.title = "Batch · BrushEdit";
+    batch.refresh();
+  }
   if (screen === "start") {
     document.title = "BrushEdit";
     beginning.refresh();

@@ -143,15 +143,18 @@ export class Mask {
     );
   }
 
-  /** @returns {Promise<Blob>} a PNG, white = may change */
-  async file() {
+  /**
+   * @param {{width: number, height: number}} [size] of the file; enlarged to it without smoothing
+   * @returns {Promise<Blob>} a PNG, white = may change
+   */
+  async file(size = this) {
     const canvas = document.createElement("canvas");
-    canvas.width = this.width;
-    canvas.height = this.height;
+    canvas.width = size.width;
+    canvas.height = size.height;
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    const image = context.createImageData(this.width, this.height);
-    new Uint32Array(image.data.buffer).set(Uint32Array.from(this.bits, (bit) => (bit ? 0xffffffff : 0xff000000)));
-    context.putImageData(image, 0, 0);
+    context.fillRect(0, 0, size.width, size.height);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.canvas, 0, 0, size.width, size.height);
     return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("the mask is too large"))), "image/png"));
   }
 

@@ -1,8 +1,8 @@
 // @ts-check
-/** The plan as chips that can be changed; a change resumes the turn from the stage it concerns, as a new branch. */
+/** The plan as chips that can be changed; each change says from which stage on the work is to be done again. */
 
 import { h, icon } from "./dom.js";
-import { complain, fork, unfinished } from "./session.js";
+import { complain } from "./session.js";
 
 const KINDS = ["add", "remove", "local", "background"];
 /** @type {Record<string, string>} */
@@ -17,8 +17,13 @@ const NAMES = { add: "Add", remove: "Remove", local: "Change", background: "Back
  * @property {(value: string) => Record<string, any>} change what to ask the fork for
  */
 
-/** @param {any} turn */
-export function planChips(turn) {
+/** @typedef {(change: Record<string, any>) => Promise<void>} Apply takes what `POST /v1/edits/{id}/fork` takes */
+
+/**
+ * @param {any} turn
+ * @param {Apply | null} apply null = the chips only show
+ */
+export function planChips(turn, apply) {
   const several = turn.plan.steps.length > 1;
   return h(
     "div",
@@ -28,10 +33,10 @@ export function planChips(turn) {
         "div",
         { class: "chips", role: "group", "aria-label": several ? `Plan, step ${number + 1}` : "Plan" },
         several && h("span", { class: "chip-number" }, number + 1),
-        stepChips(turn, step, number).map((one) => chip(turn, one)),
+        stepChips(turn, step, number).map((one) => chip(one, apply)),
       ),
     ),
-    h("div", { class: "chips", role: "group", "aria-label": "Options" }, optionChips(turn).map((one) => chip(turn, one))),
+    h("div", { class: "chips", role: "group", "aria-label": "Options" }, optionChips(turn).map((one) => chip(one, apply))),
   );
 }
 
@@ -79,15 +84,15 @@ function optionChips(turn) {
 }
 
 /**
- * @param {any} turn
  * @param {Chip} about
+ * @param {Apply | null} apply
  * @returns {HTMLElement}
  */
-function chip(turn, about) {
+function chip(about, apply) {
   const named = about.choices?.find(([value]) => value === about.value)?.[1] ?? about.value;
   const button = h(
     "button",
-    { type: "button", class: "chip", disabled: unfinished(turn), "aria-label": `${about.label}: ${named}. Change it`, title: named || about.label, onclick: () => edit(button, turn, about) },
+    { type: "button", class: "chip", disabled: !apply, "aria-label": `${about.label}: ${named}.${apply ? " Change it" : ""}`, title: named || about.label, onclick: () => apply && edit(button, about, apply) },
     h("span", { class: "chip-label" }, about.label),
     h("span", { class: "chip-value" }, named || "—"),
   );
@@ -96,10 +101,10 @@ function chip(turn, about) {
 
 /**
  * @param {HTMLElement} button
- * @param {any} turn
  * @param {Chip} about
+ * @param {Apply} apply
  */
-function edit(button, turn, about) {
+function edit(button, about, apply) {
   const field = about.choices
     ? h("select", { "aria-label": about.label }, about.choices.map(([value, name]) => h("option", { value, selected: value === about.value }, name)))
     : h("input", { type: about.type, value: about.value, step: "any", "aria-label": about.label, maxLength: 300, required: true });
@@ -111,7 +116,7 @@ function edit(button, turn, about) {
         event.preventDefault();
         form.replaceWith(button);
         button.focus();
-        if (field.value !== about.value) fork(turn.id, about.change(field.value)).catch(complain);
+        if (field.value !== about.value) apply(about.change(field.value)).catch(complain);
       },
       onkeydown: (/** @type {KeyboardEvent} */ event) => {
         if (event.key !== "Escape") return;

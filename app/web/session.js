@@ -23,8 +23,7 @@ import { createStore } from "./store.js";
  * @property {Record<string, Live>} live
  */
 
-/** @type {import("./store.js").Store<State>} */
-export const store = createStore({ session: null, turns: [], shown: { id: null, sample: 0 }, live: {} });
+export const store = createStore(/** @type {State} */ ({ session: null, turns: [], shown: { id: null, sample: 0 }, live: {} }));
 
 /** @type {Map<string, AbortController>} */
 const followed = new Map();
@@ -162,6 +161,12 @@ export async function removeTurn(id) {
   await refresh();
 }
 
+/** @param {string} id */
+async function read(id) {
+  const edit = await call(`/v1/edits/${id}`);
+  store.set({ turns: store.get().turns.map((turn) => (turn.id === id ? edit : turn)) });
+}
+
 /** @param {any} edit */
 function take(edit) {
   store.set({ turns: [...store.get().turns.filter((turn) => turn.id !== edit.id), edit] });
@@ -198,6 +203,7 @@ function note(id, { type, data }) {
   if (type === "planned") next.stage = "locate";
   if (type === "located" || type === "stage") next.stage = data.stage ?? "paint";
   if (type === "denoised") Object.assign(next, { stage: "paint", step: data.step, steps: data.steps, preview: data.preview_url ?? now.preview });
+  if (type === "located") read(id).catch(complain);
   const told = type === "planned" ? { plan: data.plan } : {};
   store.set({ live: { ...live, [id]: next }, turns: turns.map((turn) => (turn.id === id ? { ...turn, ...told } : turn)) });
 }

@@ -17,6 +17,7 @@ import * as viewport from "./viewport.js";
  * @property {boolean} held the original is shown while this is true
  * @property {import("./mask.js").Mask | null} mask
  * @property {boolean} maskShown
+ * @property {import("./mask.js").Mask | null} region what the turn in view was allowed to change
  * @property {{box: number[], label: string, chosen: boolean}[]} boxes
  * @property {((context: CanvasRenderingContext2D, view: viewport.View) => void) | null} hint drawn by the tool in hand
  */
@@ -36,7 +37,7 @@ export class Stage {
     this.fitted = true;
     this.size = { width: 0, height: 0 };
     /** @type {Scene} */
-    this.scene = { after: null, before: null, difference: null, mode: "after", split: 0.5, held: false, mask: null, maskShown: true, boxes: [], hint: null };
+    this.scene = { after: null, before: null, difference: null, mode: "after", split: 0.5, held: false, mask: null, maskShown: true, region: null, boxes: [], hint: null };
     this.waiting = false;
     /** @type {() => void} */
     this.onview = () => {};
@@ -121,6 +122,7 @@ export class Stage {
     } else {
       this.picture(seen);
       if (scene.mask && scene.maskShown && !scene.held) this.selection(scene.mask, scene.after);
+      if (scene.region && !scene.held) this.selection(scene.region, scene.after);
       if (!scene.held) for (const box of scene.boxes) this.box(box);
       scene.hint?.(context, this.view);
     }

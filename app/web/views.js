@@ -15,8 +15,7 @@ import { createStore } from "./store.js";
  * @property {number | null} changed share of pixels that differ, counted here
  */
 
-/** @type {import("./store.js").Store<Views>} */
-export const views = createStore({ mode: "after", split: 0.5, held: false, against: null, changed: null });
+export const views = createStore(/** @type {Views} */ ({ mode: "after", split: 0.5, held: false, against: null, changed: null }));
 
 /** @type {[import("./stage.js").Mode, string, string][]} */
 const MODES = [

@@ -19,6 +19,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_blocks import DownBlock2D, UNetMidBlock2D, UpBlock2D
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from brushedit.diffusion.checkpoint import load_strictly
 from brushedit.errors import InvalidWeights
@@ -140,7 +141,9 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         _require("global_pool_conditions", global_pool_conditions, False)
         if addition_embed_type not in (None, "text_time"):
             raise InvalidWeights(f"BrushNet config: addition_embed_type {addition_embed_type!r} is not known")
-        layers = (layers_per_block,) * levels if isinstance(layers_per_block, int) else tuple(layers_per_block)
+        layers = (
+            (layers_per_block,) * levels if isinstance(layers_per_block, int) else tuple(layers_per_block)
+        )
 
         stem, embedding = block_out_channels[0], block_out_channels[0] * 4
         self.conv_in_condition = nn.Conv2d(in_channels + conditioning_channels, stem, 3, padding=1)
@@ -246,6 +249,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         # The up path is walked here because UpBlock2D does not return what is between its layers.
         states: list[Tensor] = []
         for block in self.up_blocks:
+            assert isinstance(block, UpBlock2D)
             for resnet in block.resnets:
                 hidden = self._resnet(resnet, torch.cat([hidden, skips.pop()], dim=1), emb)
                 states.append(hidden)
@@ -257,7 +261,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         return Features(down, mid, up)
 
     def _embedding(self, latents: Tensor, timestep: Tensor, sizes: SizeConditions | None) -> Tensor:
-        times = self.time_proj(timestep.reshape(-1).expand(latents.shape[0]))
+        times = self.time_proj(timestep.to(latents.device).reshape(-1).expand(latents.shape[0]))
         emb: Tensor = self.time_embedding(times.to(latents.dtype))
         if self.add_embedding is None or self.add_time_proj is None:
             return emb
@@ -268,7 +272,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
 
     def _resnet(self, resnet: nn.Module, hidden: Tensor, emb: Tensor) -> Tensor:
         if self.training and self.is_gradient_checkpointing:
-            return torch.utils.checkpoint.checkpoint(resnet, hidden, emb, use_reentrant=False)  # pyright: ignore[reportReturnType]
+            return checkpoint(resnet, hidden, emb, use_reentrant=False)  # pyright: ignore[reportReturnType]
         return resnet(hidden, emb)
 
     @classmethod
@@ -319,7 +323,11 @@ class BrushNetModel(ModelMixin, ConfigMixin):
 
         def loaded(folder: Path) -> tuple[Self, Mapping[str, Any]]:
             return load(  # pyright: ignore[reportReturnType]  with its report, diffusers returns a pair
-                folder, torch_dtype=torch_dtype, variant=variant, use_safetensors=True, output_loading_info=True
+                folder,
+                torch_dtype=torch_dtype,
+                variant=variant,
+                use_safetensors=True,
+                output_loading_info=True,
             )
 
         return load_strictly(Path(pretrained_model_name_or_path) / subfolder, loaded)

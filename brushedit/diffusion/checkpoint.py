@@ -33,11 +33,17 @@ def load_strictly(folder: Path, load: Callable[[Path], tuple[Network, Mapping[st
     return network
 
 
-def refuse_differences(source: Path, *, missing: Any = (), unexpected: Any = (), mismatched: Any = ()) -> None:
+def refuse_differences(
+    source: Path, *, missing: Any = (), unexpected: Any = (), mismatched: Any = ()
+) -> None:
     """Raise `InvalidWeights` that names the keys by which a checkpoint and its network differ, if any do."""
     differences = [
         f"{title} {_listed(keys)}"
-        for title, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", mismatched))
+        for title, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", mismatched),
+        )
         if keys
     ]
     if differences:

@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from numpy.typing import NDArray
 from torch import Tensor
 
 from brushedit import blending, framing
 from brushedit.diffusion import conditioning as conditions
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.preview import LatentPreview
-from brushedit.diffusion.sampling import DenoisingStep, TextConditions, denoise, schedule, start
+from brushedit.diffusion.sampling import TextConditions, denoise, schedule, start
 from brushedit.diffusion.schedulers import make_scheduler
 from brushedit.errors import EmptyMask, InvalidWeights
 from brushedit.events import Blended, Denoised
 from brushedit.framing import Frame
-from brushedit.types import Image, Mask, Painting, PaintOptions, require_image, require_mask
+from brushedit.types import BlendReport, Image, Mask, Painting, PaintOptions, require_image, require_mask
 
 
 class CaptionEncoder(Protocol):
@@ -74,7 +75,9 @@ class BrushNetConductor:
         for field in ("block_out_channels", "layers_per_block", "in_channels"):
             ours, theirs = brushnet.config[field], base.unet.config[field]
             if ours != theirs and list(np.atleast_1d(ours)) != list(np.atleast_1d(theirs)):
-                raise InvalidWeights(f"BrushNet does not fit the base model: {field} is {ours}, the UNet's {theirs}")
+                raise InvalidWeights(
+                    f"BrushNet does not fit the base model: {field} is {ours}, the UNet's {theirs}"
+                )
         self.base = base
         self.brushnet = brushnet
 
@@ -112,55 +115,34 @@ class BrushNetConductor:
         )
         grow = default_grow(frames) if options.grow is None else options.grow
         blur = grow if options.blur is None else min(options.blur, grow)
-        region = blending.region(mask, grow)
-        weights = blending.weights(mask, grow, blur)
         with torch.inference_mode():
             text = self.base.captions.encode(caption, options.negative, options.clip_skip)
+        work = _Work(image, mask, frames, blending.weights(mask, grow, blur), text, options)
+        region = blending.region(mask, grow)
         images: list[Image] = []
-        reports: list[Any] = []
-        done, total = 0, 0
+        reports: list[BlendReport] = []
         for sample in range(options.samples):
             painted = image
-            for index, frame in enumerate(frames):
-                generator = torch.Generator().manual_seed(options.seed + sample + (index << 32))
-                work = self._paint_frame(image, mask, frame, text, options, generator)
-                while True:
-                    try:
-                        with torch.inference_mode():
-                            step, preview = next(work)
-                    except StopIteration as end:
-                        painted = framing.paste(end.value, frame, painted)
-                        break
-                    done += 1
-                    total = total or step.steps * len(frames) * options.samples
-                    shown = None
-                    if preview is not None:
-                        shown = blending.blend(image, framing.paste(preview, frame, painted), weights)
-                    yield Denoised(done, total, shown)
-            result = blending.blend(image, painted, weights) if options.blend else painted
-            report = blending.report(image, result, region)
-            images.append(result)
-            reports.append(report)
-            yield Blended(sample, report)
+            for index in range(len(frames)):
+                painted = yield from self._paint_frame(work, sample, index, painted)
+            images.append(blending.blend(image, painted, work.weights) if options.blend else painted)
+            reports.append(blending.report(image, images[-1], region))
+            yield Blended(sample, reports[-1])
         seeds = tuple(options.seed + sample for sample in range(options.samples))
         return Painting(tuple(images), seeds, region, tuple(reports))
 
+    @torch.inference_mode()  # in force while this runs, not while it waits for its caller
     def _paint_frame(
-        self,
-        image: Image,
-        mask: Mask,
-        frame: Frame,
-        text: TextConditions,
-        options: PaintOptions,
-        generator: torch.Generator,
-    ) -> Generator[tuple[DenoisingStep, Image | None], None, Image]:
-        """Paint one frame; return it at model resolution, RGB uint8 (frame.height, frame.width, 3)."""
-        vae, unet = self.base.vae, self.base.unet
-        crop, hole = framing.crop(image, frame), framing.crop_mask(mask, frame)
-        latent = conditions.latent(
-            conditions.posterior(conditions.black_hole(crop, hole), vae), vae, options.posterior, generator
-        ).to(unet.dtype)
-        keep = conditions.keep_mask(hole, latent.shape[-2:], options.latent_mask).to(latent)
+        self, work: "_Work", sample: int, index: int, painted: Image
+    ) -> Generator[Denoised, None, Image]:
+        """Paint one frame at the model's resolution; return the picture so far with it pasted in."""
+        vae, unet, options, frame = self.base.vae, self.base.unet, work.options, work.frames[index]
+        generator = torch.Generator().manual_seed(options.seed + sample + (index << 32))
+        crop, hole = framing.crop(work.image, frame), framing.crop_mask(work.mask, frame)
+        seen = conditions.posterior(conditions.black_hole(crop, hole), vae)
+        latent = conditions.latent(seen, vae, options.posterior, generator).to(unet.dtype)
+        size = latent.shape[-2], latent.shape[-1]
+        keep = conditions.keep_mask(hole, size, options.latent_mask).to(latent)
         noise = torch.randn(latent.shape, generator=generator, dtype=torch.float32).to(latent)
         original: Tensor | None = None
         if options.strength < 1:
@@ -168,30 +150,48 @@ class BrushNetConductor:
             original = conditions.latent(whole, vae, options.posterior, generator).to(unet.dtype)
         scheduler = make_scheduler(options.scheduler, self.base.scheduler_config)
         timesteps = schedule(scheduler, options, unet.device)
-        steps = denoise(
+        preview = LatentPreview(crop, hole, latent) if options.preview_every else None
+        latents = start(scheduler, timesteps, noise, original)
+        for step in denoise(
             unet,
             self.brushnet,
             scheduler,
             timesteps,
-            start(scheduler, timesteps, noise, original),
+            latents,
             torch.cat([latent, keep], dim=1),
-            text,
+            work.text,
             (frame.height, frame.width),
             options,
             generator,
-        )
-        preview = LatentPreview(crop, hole, latent) if options.preview_every else None
-        latents = noise
-        for step in steps:
+        ):
             latents = step.latents
-            due = preview is not None and step.step % options.preview_every == 0 and step.step < step.steps
-            yield step, preview.picture(step.predicted_clean) if preview is not None and due else None
-        return conditions.to_image(conditions.decode(latents, vae))
+            shown = None
+            if preview and step.step % options.preview_every == 0 and step.step < step.steps:
+                so_far = framing.paste(preview.picture(step.predicted_clean), frame, painted)
+                shown = blending.blend(work.image, so_far, work.weights)
+            before = sample * len(work.frames) + index
+            yield Denoised(
+                before * step.steps + step.step, options.samples * len(work.frames) * step.steps, shown
+            )
+        return framing.paste(conditions.to_image(conditions.decode(latents, vae)), frame, painted)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for every sample and frame of a painting."""
+
+    image: Image
+    mask: Mask
+    frames: tuple[Frame, ...]
+    weights: NDArray[np.float32]
+    text: TextConditions
+    options: PaintOptions
 
 
 def default_grow(frames: tuple[Frame, ...]) -> int:
-    """Return how far a blend reaches by default: 2 % of the largest crop's longer side, at least 2 pixels.
+    """Return how far a blend reaches by default: 2 % of the smallest crop's longer side, at least 2 pixels.
 
-    The published blend reaches 10 pixels past the mask at 512 (a 21-pixel Gaussian), which is this share.
+    The published blend reaches 10 pixels past the mask at 512 (a 21-pixel Gaussian), which is this share. The
+    smallest crop decides, so that the blend ends inside every crop.
     """
-    return max(2, round(0.02 * max(max(frame.box.width, frame.box.height) for frame in frames)))
+    return max(2, round(0.02 * min(max(frame.box.width, frame.box.height) for frame in frames)))

@@ -41,9 +41,9 @@ _OPTIONS = {
     "guess_mode": "guess_mode",
 }
 
-# diffusers 0.27, with which the runs were recorded, had no such field for UniPC and ended at the smallest sigma; today's
-# default ends at 0. Schedulers that had the field recorded it.
-_RECORDED_DEFAULTS = {"final_sigmas_type": "sigma_min"}
+# diffusers 0.27, with which the runs were recorded, had no such field for UniPC and ended at the smallest sigma;
+# today's default ends at 0. The other schedulers step as they did.
+_RECORDED_DEFAULTS = {"UniPCMultistepScheduler": {"final_sigmas_type": "sigma_min"}}
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,14 @@ def compare(folder: Path, read_image: Any, read_mask: Any) -> Iterator[Compariso
 def _full_size(keys: Path) -> Comparison:
     config = keys.with_name(keys.name.replace("_keys.json", "_config.json"))
     with torch.device("meta"):
-        brushnet = BrushNetModel.from_config(_json(config))
+        brushnet: nn.Module = BrushNetModel(**_json(config))
     ours = {key: list(tensor.shape) for key, tensor in brushnet.state_dict().items()}
     published = _json(keys)
     wrong = sorted(key for key in {*ours, *published} if ours.get(key) != published.get(key))
     group = keys.name.removesuffix("_keys.json") + " keys"
-    return Comparison(group, float(len(wrong)), float(len(wrong)), 0, f"differ: {', '.join(wrong)}" if wrong else "")
+    return Comparison(
+        group, float(len(wrong)), float(len(wrong)), 0, f"differ: {', '.join(wrong)}" if wrong else ""
+    )
 
 
 def _forward(
@@ -157,7 +159,9 @@ def _from_unet(
     bias = "conv_in_condition.bias"
     if torch.equal(brushnet.state_dict()[bias], unet.state_dict()["conv_in.bias"]):
         unknown.add(bias)
-    refuse_differences(Path("brushnet_from_unet"), missing=ours.keys() - recorded, unexpected=recorded.keys() - ours)
+    refuse_differences(
+        Path("brushnet_from_unet"), missing=ours.keys() - recorded, unexpected=recorded.keys() - ours
+    )
     differences = [float((ours[key] - recorded[key]).abs().max()) for key in recorded if key not in unknown]
     worst = max(differences)
     note = f"not reproducible, left out: {', '.join(sorted(unknown))}" if unknown else ""
@@ -178,11 +182,14 @@ def _pipeline(
     if unknown := call.keys() - _OPTIONS.keys():
         raise InvalidWeights(f"pipeline case {case}: unknown {', '.join(sorted(unknown))}")
     options = PaintOptions(**{_OPTIONS[key]: value for key, value in call.items()})
-    scheduler = getattr(diffusers, run["scheduler"]).from_config(_RECORDED_DEFAULTS | run["scheduler_config"])
+    name = run["scheduler"]
+    scheduler = getattr(diffusers, name).from_config(
+        _RECORDED_DEFAULTS.get(name, {}) | run["scheduler_config"]
+    )
     generator = torch.Generator().manual_seed(0)
     hole = conditions.posterior(conditions.black_hole(image, mask), vae)
     latent = conditions.latent(hole, vae, "mode", generator)
-    keep = conditions.keep_mask(mask, latent.shape[-2:], "nearest")
+    keep = conditions.keep_mask(mask, (latent.shape[-2], latent.shape[-1]), "nearest")
     timesteps = schedule(scheduler, options, torch.device("cpu"))
     latents = recorded["latents"]
     for step in denoise(

@@ -26,7 +26,9 @@ class LatentPreview:
         cells = _with_bias(latent)
         h, w = latent.shape[-2:]
         seen = np.where(hole[:, :, None], np.uint8(0), crop)
-        colors = cv2.resize(seen, (w, h), interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float32) / 255
+        colors = (
+            cv2.resize(seen, (w, h), interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float32) / 255
+        )
         # A little ridge keeps the map tame where the crop is all one colour.
         gram = cells.T @ cells + 1e-2 * len(cells) * torch.eye(cells.shape[1])
         self._map = torch.linalg.solve(gram, cells.T @ torch.from_numpy(colors))

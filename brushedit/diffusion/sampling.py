@@ -98,10 +98,16 @@ def denoise(
         acts = i / n >= options.control_start and (i + 1) / n <= options.control_end
         features = None
         if acts and options.preservation_scale > 0:
-            features = _features(brushnet, scaled, t, conditioning, sizes, guided, options.guess_mode).scaled(scales)
+            features = _features(brushnet, scaled, t, conditioning, sizes, guided, options.guess_mode).scaled(
+                scales
+            )
         with features_added(unet, features) if features else nullcontext():
             prediction: Tensor = unet(
-                torch.cat([scaled] * 2) if guided else scaled, t, states, added_cond_kwargs=added, return_dict=False
+                torch.cat([scaled] * 2) if guided else scaled,
+                t,
+                states,
+                added_cond_kwargs=added,
+                return_dict=False,
             )[0]
         if guided:
             unconditional, conditional = prediction.chunk(2)

@@ -10,7 +10,6 @@ from diffusers.schedulers.scheduling_dpmsolver_singlestep import DPMSolverSingle
 from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
-from diffusers.schedulers.scheduling_k_dpm_2_discrete import KDPM2DiscreteScheduler
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
@@ -27,7 +26,6 @@ SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "euler karras": (EulerDiscreteScheduler, {"use_karras_sigmas": True}),
     "euler a": (EulerAncestralDiscreteScheduler, {}),
     "heun": (HeunDiscreteScheduler, {}),
-    "dpm2": (KDPM2DiscreteScheduler, {}),
     "dpm++ 2m": (DPMSolverMultistepScheduler, {}),
     "dpm++ 2m karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
     "dpm++ 2m sde": (DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),

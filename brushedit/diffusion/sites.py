@@ -103,7 +103,9 @@ def _to_input(feature: Tensor) -> Any:
 
 
 def _to_output(feature: Tensor) -> Any:
-    def add(_module: nn.Module, _args: tuple[Any, ...], output: Tensor | tuple[Tensor]) -> Tensor | tuple[Tensor]:
+    def add(
+        _module: nn.Module, _args: tuple[Any, ...], output: Tensor | tuple[Tensor]
+    ) -> Tensor | tuple[Tensor]:
         # A transformer called with return_dict=False answers with a tuple of one.
         if isinstance(output, tuple):
             return (_sum(output[0], feature),)

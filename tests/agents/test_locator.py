@@ -51,6 +51,7 @@ CASES = [
     ("at the top of the picture", RIGHT),
     ("bottom left", LEFT),
     ("top right corner", RIGHT),
+    ("the left one of the two", LEFT),
     ("largest", LARGE),
     ("the bigger one", LARGE),
     ("in the foreground", LARGE),
@@ -72,6 +73,27 @@ def test_words_pick_the_one_they_mean(where: str, expected: tuple[int, int, int,
 def test_the_middle_one_of_three_is_counted_not_measured() -> None:
     locator = locator_of(cube=[((0, 0, 10, 10), 0.9), ((20, 0, 30, 10), 0.9), ((40, 0, 50, 10), 0.9)])
     assert found(locator, step(where="the middle one")) == Box(20, 0, 30, 10)
+
+
+def test_all_on_a_side_are_those_in_that_half() -> None:
+    region = locator_of(cube=CUBES).locate(IMAGE, step(where="on the right", which=Which.ALL), REQUEST)
+    assert {region.candidates[index].box for index in region.chosen} == {Box(*RIGHT), Box(*LARGE)}
+    region = locator_of(cube=CUBES).locate(IMAGE, step(where="the small ones", which=Which.ALL), REQUEST)
+    assert len(region.chosen) == 4
+    with pytest.raises(TargetNotFound):
+        locator_of(cube=[(RIGHT, 0.9)]).locate(IMAGE, step(where="left", which=Which.ALL), REQUEST)
+
+
+def test_between_two_of_a_kind() -> None:
+    cones = [((0, 0, 10, 10), 0.9), ((60, 0, 70, 10), 0.8)]
+    region = locator_of(cone=cones).locate(
+        IMAGE, step(EditKind.ADD, "ball", where="between the two cones"), REQUEST
+    )
+    assert bounds(region.mask) == Box(30, 0, 40, 10)
+    with pytest.raises(TargetNotFound, match="another"):
+        locator_of(cone=cones[:1]).locate(
+            IMAGE, step(EditKind.ADD, "ball", where="between the cones"), REQUEST
+        )
 
 
 def test_a_count_takes_so_many() -> None:

@@ -6,7 +6,8 @@ from tests.server import cluster
 @pytest.fixture(scope="session")
 def service(tmp_path_factory):
     """An API and a worker in processes of their own, without keys."""
-    with cluster(tmp_path_factory.mktemp("service"), "api", "worker") as made:
+    env = {"BRUSHEDIT_RATE_PER_MINUTE": "1000000", "BRUSHEDIT_MAX_WAIT": "30"}
+    with cluster(tmp_path_factory.mktemp("service"), "api", "worker", **env) as made:
         yield made
 
 

@@ -255,3 +255,12 @@ def test_rate_limit_on_the_wire(tmp_path):
     assert told[0].headers["x-ratelimit-limit-requests"] == "2"
     assert told[0].headers["x-ratelimit-remaining-requests"] == "1"
     assert int(told[2].headers["retry-after"]) >= 1
+
+
+def test_the_mcp_endpoint_asks_for_a_key(http, keys):
+    headers = {"Accept": "application/json, text/event-stream"}
+    for who in ("none", "revoked"):
+        given = headers | ({"Authorization": f"Bearer {keys[who]}"} if keys[who] else {})
+        assert http.post("/mcp", json={}, headers=given).status_code == 401
+    reader = headers | {"Authorization": f"Bearer {keys['reader']}"}
+    assert http.post("/mcp", json={}, headers=reader).status_code == 403

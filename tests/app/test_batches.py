@@ -8,7 +8,9 @@ from tests.server import pixels, png
 
 def created(client, instructions, **fields):
     images = [("image", (f"{n}.png", png(seed=n), "image/png")) for n in range(len(instructions))]
-    response = client.post("/v1/batches", files=images, data={"instruction": json.dumps(instructions), **fields})
+    response = client.post(
+        "/v1/batches", files=images, data={"instruction": json.dumps(instructions), **fields}
+    )
     assert response.status_code == 200, response.text
     return response.json()
 

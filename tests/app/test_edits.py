@@ -88,7 +88,8 @@ def test_events_are_complete_and_resumable(client):
     told = events(client, edit["id"])
     assert [int(event["id"]) for event in told] == list(range(1, len(told) + 1))
     kinds = [event["event"] for event in told]
-    assert kinds == ["accepted", "started", "planned", "located", "stage", *["denoised"] * STEPS, "blended", "stage", "succeeded"]
+    before, after = ["accepted", "started", "planned", "located", "stage"], ["blended", "stage", "succeeded"]
+    assert kinds == [*before, *["denoised"] * STEPS, *after]
     steps = [json.loads(event["data"]) for event in told if event["event"] == "denoised"]
     assert [(step["step"], step["steps"]) for step in steps] == [(n, STEPS) for n in range(1, STEPS + 1)]
     previews = [step["preview_url"] for step in steps if "preview_url" in step]
@@ -102,7 +103,12 @@ def test_steps_reach_a_subscriber_while_they_happen(client):
     late = []
     with client.stream("GET", f"/v1/edits/{edit_id}/events") as response:
         for line in response.iter_lines():
-            if line.startswith("data: ") and '"step": ' in line and '"steps": ' in line and 'plan' not in line:
+            if (
+                line.startswith("data: ")
+                and '"step": ' in line
+                and '"steps": ' in line
+                and "plan" not in line
+            ):
                 late.append(time.time() - json.loads(line[6:])["at"])
     assert len(late) == STEPS
     # Each step lasts 150 ms: told one by one, not all at the end.
@@ -136,7 +142,11 @@ def test_cancel_before_it_begins(client):
 
 @pytest.mark.parametrize(
     ("instruction", "code"),
-    [("missing", "target_not_found"), ("unavailable", "instructor_unavailable"), ("explode", "internal_error")],
+    [
+        ("missing", "target_not_found"),
+        ("unavailable", "instructor_unavailable"),
+        ("explode", "internal_error"),
+    ],
 )
 def test_failures_have_their_reason(client, instruction, code):
     edit = done(client, instruction)
@@ -224,7 +234,9 @@ def test_a_library_that_repeats_itself_paints_once(client):
     first = post(client, image=image)
     repeated = post(client, image=image, headers={"x-stainless-retry-count": "1"})
     assert repeated.json()["id"] == first.json()["id"]
-    assert post(client, image=image, headers={"x-stainless-retry-count": "0"}).json()["id"] != first.json()["id"]
+    assert (
+        post(client, image=image, headers={"x-stainless-retry-count": "0"}).json()["id"] != first.json()["id"]
+    )
 
 
 def test_put_creates_once(client):
@@ -277,7 +289,9 @@ def test_plan_stops_before_painting(client):
     assert plan["plan"]["steps"]
     assert plan["images"] == []
     assert client.get(plan["regions"][0]["mask_url"]).status_code == 200
-    painted = client.post(f"/v1/edits/{plan['id']}/fork", json={"stage": "paint"}, headers={"Prefer": "wait=20"})
+    painted = client.post(
+        f"/v1/edits/{plan['id']}/fork", json={"stage": "paint"}, headers={"Prefer": "wait=20"}
+    )
     assert len(painted.json()["images"]) == 1
 
 

@@ -438,13 +438,17 @@ def test_the_suffix_names_the_format_and_the_content_decides_on_reading(tmp_path
     picture = Picture(np.full((2, 3, 3), 9, np.uint8))
     for suffix, kind in [(".png", "PNG"), (".JPG", "JPEG"), (".webp", "WEBP"), ("", "PNG")]:
         path = tmp_path / f"out{suffix}"
-        check_writable(path)
+        check_writable(path, picture)
         write(path, picture.pixels, picture)
         assert read(path).source.format == kind
     write(tmp_path / "out.jpg", picture.pixels, picture, format="png")
     assert read(tmp_path / "out.jpg").source.format == "PNG"
     with pytest.raises(InvalidOption, match="tiff"):
-        check_writable(tmp_path / "out.tiff")
+        check_writable(tmp_path / "out.tiff", picture)
+    check_writable(tmp_path / "out.tiff", picture, format="png")
+    clear = decode(saved(PIL.Image.new("RGBA", (2, 2), (1, 2, 3, 100))))
+    with pytest.raises(InvalidOption, match="transparency"):
+        check_writable(tmp_path / "clear.jpg", clear)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
@@ -458,7 +462,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     picture = Picture(np.zeros((2, 2, 3), np.uint8))
     for path in (tmp_path, tmp_path / "no" / "out.png", Path(os.devnull)):
-        for attempt in (check_writable, lambda p: write(p, picture.pixels, picture, format="png")):
+        for attempt in (
+            lambda p: check_writable(p, picture, format="png"),
+            lambda p: write(p, picture.pixels, picture, format="png"),
+        ):
             with pytest.raises(OutputNotWritable, match=str(path)):
                 attempt(path)
     path = tmp_path / "out.png"
@@ -478,7 +485,7 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
 def test_a_read_only_folder_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputNotWritable):
-        check_writable(tmp_path / "out.png")
+        check_writable(tmp_path / "out.png", Picture(np.zeros((2, 2, 3), np.uint8)))
 
 
 def test_a_symbolic_link_is_written_through(tmp_path):

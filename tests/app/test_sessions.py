@@ -106,5 +106,7 @@ def test_foreign_nodes_are_not_found(client, session):
     foreign = turn(client, other, "a")
     path = f"/v1/sessions/{session['id']}"
     assert client.put(f"{path}/head", json={"head": foreign["id"]}).status_code == 404
-    assert client.post(f"{path}/turns", json={"instruction": "x", "parent_id": foreign["id"]}).status_code == 404
+    assert (
+        client.post(f"{path}/turns", json={"instruction": "x", "parent_id": foreign["id"]}).status_code == 404
+    )
     assert client.get(f"{path}/compare", params={"a": foreign["id"]}).status_code == 404

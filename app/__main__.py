@@ -1,0 +1,5 @@
+"""`python -m app` is `brushedit`."""
+
+from app.cli import main
+
+main()

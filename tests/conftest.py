@@ -1,0 +1,37 @@
+"""One thread for torch, and the small pipeline that most tests paint with."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.bootstrap import PainterChoice, load_conductor
+from brushedit.diffusion.conductor import BrushNetConductor
+from models import untrained
+
+SHARED = Path(__file__).parents[2] / "shared"
+"""Recorded numbers and photos, where a checkout has them beside it."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    # Two OpenMP threads that spin on a busy machine take 25 times as long as one.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `base_model` and `brushnetX`, small and untrained."""
+    return untrained.ensure(tmp_path_factory.mktemp("weights") / "untrained")
+
+
+@pytest.fixture(scope="session")
+def conductor(weights: Path) -> BrushNetConductor:
+    return load_conductor(PainterChoice(weights / "base_model", weights / "brushnetX", device="cpu"))
+
+
+@pytest.fixture
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("no folder ../shared beside this checkout")
+    return SHARED
