@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,8 +74,15 @@ class Person:
         wanted = turns if turns is not None else page.locator(".card .thumb").count() + 1
         box.fill(words)
         box.press("Enter")
-        page.wait_for_function("n => document.querySelectorAll('.card .thumb').length >= n", arg=wanted)
+        self.until(f"document.querySelectorAll('.card .thumb').length >= {wanted}")
         self.settled()
+
+    def until(self, condition: str, seconds: float = 10) -> None:
+        """Wait for an expression to be true (the page's policy forbids what Playwright would use)."""
+        deadline = time.monotonic() + seconds
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < deadline, f"did not come true: {condition}"
+            self.page.wait_for_timeout(30)
 
     def settled(self) -> None:
         """Wait until nothing runs, and the canvas shows what was chosen."""
@@ -131,7 +139,7 @@ def open_page(browser, site) -> Iterator[Callable[..., Person]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(8_000)
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         origin = f"http://127.0.0.1:{site.port}"

@@ -30,7 +30,7 @@ def test_an_example_starts_a_session_in_one_click(person):
     person.page.get_by_role("button", name="remove the blue cube").click()
     person.page.wait_for_selector(".stage[data-shown]")
     box = person.page.get_by_label("Instruction", exact=True)
-    person.page.wait_for_function("document.getElementById('composer').value !== ''")
+    person.until("document.getElementById('composer').value !== ''")
     assert box.input_value() == "remove the blue cube"
     box.press("Enter")
     person.page.wait_for_selector(".card .thumb")
@@ -61,7 +61,7 @@ def test_progress_preview_and_cancel(person):
     person.begin()
     person.page.get_by_label("Instruction", exact=True).fill("slow paint and slow locate")
     person.page.keyboard.press("Enter")
-    person.page.wait_for_function(
+    person.until(
         "/step [1-6] of 6/.test(document.querySelector('.progress-text')?.textContent)"
     )
     person.page.get_by_text("Live preview").wait_for()
@@ -78,7 +78,7 @@ def test_turns_wait_in_the_queue_and_say_so(person):
         box.fill(words)
         box.press("Enter")
         person.page.get_by_label(f"Turn: {words}").wait_for()
-    person.page.wait_for_function("document.querySelectorAll('.card .thumb').length === 2")
+    person.until("document.querySelectorAll('.card .thumb').length === 2")
     first, second = person.turns()
     assert second["parent_id"] == first["id"]
 
@@ -113,7 +113,7 @@ def test_everything_by_keyboard(person):
     assert person.page.evaluate("document.activeElement.className") == "skip"
     person.page.get_by_role("button", name="remove the blue cube").focus()
     person.page.keyboard.press("Enter")
-    person.page.wait_for_function("document.getElementById('composer').value !== ''")
+    person.until("document.getElementById('composer').value !== ''")
     person.page.keyboard.press("Enter")
     person.page.wait_for_selector(".card .thumb")
     person.settled()
