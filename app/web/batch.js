@@ -32,7 +32,7 @@ export function batchScreen() {
         send(common.value.trim()).catch((error) => (complain(error), (go.disabled = false)));
       },
     },
-    h("label", { class: "field" }, h("span", {}, "Instruction"), common),
+    h("label", { class: "field" }, h("span", {}, "Instruction for all"), common),
     go,
   );
   const run = h("section", { class: "batch-run", "aria-label": "Progress" }, h("div", { class: "batch-progress" }, counts, bar), verbs);
