@@ -50,17 +50,18 @@ function node(turn, turns, session) {
     head && h("span", { class: "node-head" }, "now"),
   );
   const compared = mode !== "after" && against !== null && against.id === id;
+  const chosen = shown.id === id || !made;
   const tools = h(
     "span",
-    { class: "node-tools" },
-    made && shown.id !== id && iconButton("split", `Compare with: ${name}`, () => compare(id), { "aria-pressed": String(compared) }),
-    made && !head && iconButton("redo", `Continue from: ${name}`, () => goTo(id).catch(complain)),
-    turn && children.length === 0 && !unfinished(turn) && iconButton("trash", `Delete: ${name}`, () => removeTurn(id).catch(complain)),
+    { class: chosen ? "node-tools chosen" : "node-tools" },
+    !chosen && iconButton("split", `Compare with: ${name}`, () => compare(id), { "aria-pressed": String(compared) }),
+    made && chosen && !head && h("button", { type: "button", class: "text-button", "aria-label": `Continue from: ${name}`, onclick: () => goTo(id).catch(complain) }, "Continue here"),
+    turn && chosen && children.length === 0 && !unfinished(turn) && iconButton("trash", `Delete: ${name}`, () => removeTurn(id).catch(complain)),
   );
   return h(
     "li",
     { role: "treeitem", "aria-selected": String(shown.id === id), "aria-expanded": children.length ? "true" : undefined, class: children.length > 1 ? "branching" : "" },
-    h("div", { class: "node-line" }, select, tools),
+    h("div", { class: "node-line" }, select, tools.firstChild && tools),
     children.length > 0 && h("ul", { role: "group" }, children.map((child) => node(child, turns, session))),
   );
 }

@@ -130,7 +130,7 @@ class Person:
 
 @pytest.fixture
 def open_page(browser, site) -> Iterator[Callable[..., Person]]:
-    """Return a function that opens a fresh browser profile; afterwards its console must be empty."""
+    """Return a function that opens a fresh browser profile; afterwards its console must be free of errors."""
     contexts, said = [], []
 
     def opened(width: int = 1440, height: int | None = None, **settings) -> Person:
@@ -140,7 +140,7 @@ def open_page(browser, site) -> Iterator[Callable[..., Person]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(8_000)
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         origin = f"http://127.0.0.1:{site.port}"
         return Person(page, origin, context_client)

@@ -38,11 +38,11 @@ def test_continue_compare_and_delete(person):
     person.page.locator(".badge").wait_for()
     person.until("document.querySelector('.badge').textContent.includes('of the pixels differ')")
     person.page.get_by_role("button", name="Result", exact=True).click()
-    node(person, "b").hover()
+    node(person, "b").click()
     person.page.get_by_role("button", name="Continue from: b").click()
     person.until("document.querySelector('[aria-selected=true] .node-head') !== null")
     assert person.session()["head"] == turns["b"]["id"]
-    node(person, "c").hover()
+    node(person, "c").click()
     person.page.get_by_role("button", name="Delete: c").click()
     node(person, "c").wait_for(state="detached")
     assert {turn["instruction"] for turn in person.turns()} == {"a", "b"}
