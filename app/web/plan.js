@@ -92,8 +92,8 @@ function chip(about, apply) {
   const named = about.choices?.find(([value]) => value === about.value)?.[1] ?? about.value;
   const button = h(
     "button",
-    { type: "button", class: "chip", disabled: !apply, "aria-label": `${about.label}: ${named}.${apply ? " Change it" : ""}`, title: named || about.label, onclick: () => apply && edit(button, about, apply) },
-    h("span", { class: "chip-label" }, about.label),
+    { type: "button", class: "chip", disabled: !apply, title: named || about.label, onclick: () => apply && edit(button, about, apply) },
+    h("span", { class: "chip-label" }, about.label, h("span", { class: "unseen" }, ": ")),
     h("span", { class: "chip-value" }, named || "—"),
   );
   return button;

@@ -22,7 +22,8 @@ import * as viewport from "./viewport.js";
  * @property {((context: CanvasRenderingContext2D, view: viewport.View) => void) | null} hint drawn by the tool in hand
  */
 
-const MARGIN = 20;
+const MARGIN = 16;
+const BAR = 56; // the buttons at the bottom
 const SHARP = 3;
 const RIM = [[-1, 0], [1, 0], [0, -1], [0, 1], [-1, -1], [1, 1], [-1, 1], [1, -1]];
 
@@ -68,7 +69,7 @@ export class Stage {
   fit() {
     const { after, mode } = this.scene;
     if (!after) return;
-    const box = mode === "side" ? { width: this.size.width / 2, height: this.size.height } : this.size;
+    const box = { width: mode === "side" ? this.size.width / 2 : this.size.width, height: this.size.height - BAR };
     this.look(viewport.fit(after, box, MARGIN));
     this.fitted = true;
   }

@@ -38,12 +38,15 @@ export function viewbar(stage) {
   hold.addEventListener("keyup", held(false));
   const slide = h("input", { type: "range", class: "slide", min: 0, max: 100, step: "any", "aria-label": "Where before meets after", oninput: () => views.set({ split: Number(slide.value) / 100 }) });
   const badge = h("p", { class: "badge", hidden: true, role: "status" });
-  const paint = h("button", { type: "button", class: "view accent", title: "Paint a mask (P)", onclick: () => draft.set({ painting: !draft.get().painting }) }, icon("brush"), h("span", {}, "Mask"));
-  const scale = h("button", { type: "button", class: "view scale", title: "Fit (0)", "aria-label": "Fit the picture into the window", onclick: () => stage.fit() });
+  const paint = h("button", { type: "button", class: "view accent", "aria-label": "Mask", title: "Paint a mask (P)", onclick: () => draft.set({ painting: !draft.get().painting }) }, icon("brush"), h("span", {}, "Mask"));
+  const scale = h("button", { type: "button", class: "view scale", title: "Fit (0)", onclick: () => stage.fit() });
   const zooming = h("div", { class: "zooming", role: "group", "aria-label": "Zoom" }, iconButton("minus", "Zoom out (-)", () => stage.zoom(1 / 1.25)), scale, iconButton("plus", "Zoom in (+)", () => stage.zoom(1.25)));
   const group = h("div", { class: "viewing", role: "group", "aria-label": "Compare" }, buttons, hold);
 
-  stage.onview = () => (scale.textContent = `${Math.round(stage.view.scale * 100)} %`);
+  stage.onview = () => {
+    scale.textContent = `${Math.round(stage.view.scale * 100)} %`;
+    scale.setAttribute("aria-label", `${scale.textContent}, fit the picture into the window`);
+  };
   views.follow(({ mode, split }) => {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
     slide.hidden = mode !== "slider";

@@ -117,7 +117,7 @@ def test_zoom_and_pan_keep_the_picture_under_the_pointer(person):
     assert np.abs(np.subtract(person.shown_at(0.5, 0.5), before)).max() < 30
     assert int(person.page.locator(".scale").inner_text().split()[0]) > 200
     person.drag((0.5, 0.5), (0.9, 0.9))
-    person.page.get_by_label("Fit the picture into the window").click()
+    person.page.get_by_label("fit the picture into the window").click()
     person.page.wait_for_timeout(300)
     assert np.abs(np.subtract(person.shown_at(0.5, 0.5), before)).max() < 4
 

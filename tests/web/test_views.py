@@ -9,7 +9,7 @@ def opened(person) -> dict:
 
 def test_the_slider_shows_before_on_the_left_and_after_on_the_right(person, screenshots):
     opened(person)
-    edited = (0.45, 0.5)
+    edited = (0.45, 0.45)
     after = person.shown_at(*edited)
     person.page.keyboard.press("Escape")
     person.page.get_by_role("button", name="Slider").click()
@@ -30,7 +30,7 @@ def test_the_slider_shows_before_on_the_left_and_after_on_the_right(person, scre
 
 def test_holding_shows_the_original_until_let_go(person):
     opened(person)
-    edited = (0.45, 0.5)
+    edited = (0.45, 0.45)
     after = person.shown_at(*edited)
     person.page.locator("canvas.canvas").focus()
     person.page.keyboard.down("o")
@@ -45,7 +45,7 @@ def test_side_by_side_shows_both(person):
     opened(person)
     person.page.get_by_role("button", name="Side by side").click()
     person.page.wait_for_timeout(300)
-    left, right = person.shown_at(0.225, 0.5), person.shown_at(0.725, 0.5)
+    left, right = person.shown_at(0.225, 0.45), person.shown_at(0.725, 0.45)
     assert np.abs(np.subtract(left, right)).max() > 20
 
 
@@ -55,7 +55,7 @@ def test_the_difference_glows_where_the_picture_changed_and_says_what_was_measur
     person.page.locator(".badge").wait_for()
     person.page.wait_for_timeout(300)
     person.page.screenshot(path=screenshots / "difference.png")
-    red, _, _ = person.shown_at(0.45, 0.5)
+    red, _, _ = person.shown_at(0.45, 0.45)
     assert red > 120
     assert max(person.shown_at(0.7, 0.5)) < 80
     said = person.page.locator(".badge").inner_text()
