@@ -8,6 +8,7 @@ import { Mask } from "./mask.js";
 import { proposal, repropose } from "./proposal.js";
 import { complain, findTurn, fork, store, unfinished } from "./session.js";
 import { createStore } from "./store.js";
+import { views } from "./views.js";
 
 const panel = createStore(/** @type {{open: boolean}} */ ({ open: false }));
 
@@ -18,16 +19,16 @@ export function candidates(stage) {
   const update = () => {
     const { turn, open } = current();
     const masked = Boolean(draft.get().mask?.selected);
-    const signature = JSON.stringify([turn?.id, turn?.status, turn?.regions, open, masked, draft.get().painting]);
+    const signature = JSON.stringify([turn?.id, turn?.status, turn?.regions, open, masked, draft.get().painting, views.get().mode]);
     if (signature === drawn) return;
     drawn = signature;
     const region = turn?.regions[0];
-    list.hidden = !region || unfinished(turn);
+    list.hidden = !region || unfinished(turn) || views.get().mode !== "after";
     stage.set({ boxes: open && region ? region.candidates.map(boxOf(region)) : [], region: null });
     if (open && region && !masked) overlay(stage, turn, () => drawn === signature).catch(complain);
     if (region) list.replaceChildren(...buttons(turn, region, open, masked));
   };
-  for (const source of [store, panel, draft, proposal]) source.follow(update);
+  for (const source of [store, panel, draft, proposal, views]) source.follow(update);
   return list;
 }
 

@@ -93,7 +93,7 @@ function chip(about, apply) {
   const button = h(
     "button",
     { type: "button", class: "chip", disabled: !apply, title: named || about.label, onclick: () => apply && edit(button, about, apply) },
-    h("span", { class: "chip-label" }, about.label, h("span", { class: "unseen" }, ": ")),
+    h("span", { class: "chip-label" }, about.label),
     h("span", { class: "chip-value" }, named || "—"),
   );
   return button;

@@ -10,7 +10,11 @@ def test_pictures_with_one_instruction_each_are_edited_retried_and_fetched(perso
         {"name": "one.png", "mimeType": "image/png", "buffer": TABLE.read_bytes()},
         {"name": "two.png", "mimeType": "image/png", "buffer": png(64, 48, 1)},
         {"name": "three.png", "mimeType": "image/png", "buffer": png(64, 48, 2)},
-        {"name": "said.csv", "mimeType": "text/csv", "buffer": b'image,instruction\ntwo.png,"missing, it is"\n'},
+        {
+            "name": "said.csv",
+            "mimeType": "text/csv",
+            "buffer": b'image,instruction\ntwo.png,"missing, it is"\n',
+        },
     ]
     with person.page.expect_file_chooser() as chooser:
         person.page.get_by_role("button", name="Add pictures").click()

@@ -61,9 +61,7 @@ def test_progress_preview_and_cancel(person):
     person.begin()
     person.page.get_by_label("Instruction", exact=True).fill("slow paint and slow locate")
     person.page.keyboard.press("Enter")
-    person.until(
-        "/step [1-6] of 6/.test(document.querySelector('.progress-text')?.textContent)"
-    )
+    person.until("/step [1-6] of 6/.test(document.querySelector('.progress-text')?.textContent)")
     person.page.get_by_text("Live preview").wait_for()
     assert "previews" in person.page.locator(".stage").get_attribute("data-shown")
     person.page.get_by_role("button", name="Cancel this edit").click()

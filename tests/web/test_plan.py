@@ -4,7 +4,7 @@ from tests.web.test_mask import mask_of
 
 
 def chip(person, name):
-    return person.page.get_by_role("button", name=f"{name}: ")
+    return person.page.locator(".chip", has_text=name)
 
 
 def test_a_changed_caption_resumes_at_painting(person):
@@ -79,7 +79,7 @@ def test_a_plan_can_be_seen_and_changed_before_painting(person, screenshots):
     field = person.page.get_by_label("Caption", exact=True)
     field.fill("a purple thing")
     field.press("Enter")
-    person.page.get_by_role("button", name="Caption: a purple thing").wait_for()
+    person.page.locator(".chip", has_text="a purple thing").wait_for()
     person.page.get_by_role("button", name="Paint this").click()
     person.page.locator(".card .thumb").wait_for()
     (turn,) = person.turns()

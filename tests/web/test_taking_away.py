@@ -35,7 +35,7 @@ def test_the_same_again_has_a_new_seed(person):
 def test_copied_code_says_what_was_asked(person):
     person.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     person.begin()
-    person.say("it's \"blue\"")
+    person.say('it\'s "blue"')
     seed = person.turns()[0]["options"]["seed"]
     person.page.get_by_role("button", name="Copy as code, or download").click()
     for name in ("curl", "Python", "OpenAI SDK"):
@@ -48,7 +48,7 @@ def test_copied_code_says_what_was_asked(person):
             assert "it'\\''s \"blue\"" in code
         else:
             compile(code, name, "exec")
-            assert json.dumps("it's \"blue\"") in code
+            assert json.dumps('it\'s "blue"') in code
 
 
 def test_a_download_carries_its_recipe_and_dropping_it_restores_that(person):
