@@ -13,6 +13,7 @@ from tests.server import Cluster, cluster, pixels
 playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
 
 WIDTHS = {1440: 900, 768: 1024, 360: 740}
+TABLE_SIZE = (512, 384)
 TABLE = Path(__file__).parents[2] / "app" / "web" / "examples" / "table.png"
 ARGUMENTS = [
     "--headless",
@@ -65,7 +66,7 @@ class Person:
         with self.page.expect_file_chooser() as chooser:
             self.page.get_by_role("button", name="Open a picture").click()
         chooser.value.set_files(path)
-        self.page.wait_for_selector(".stage[data-shown]")
+        self.page.wait_for_selector(".stage[data-shown]", timeout=60_000)
         return self.page.url.partition("#")[2]
 
     def say(self, words: str, turns: int | None = None) -> None:
@@ -139,7 +140,7 @@ def open_page(browser, site) -> Iterator[Callable[..., Person]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(8_000)
+        page.set_default_timeout(15_000)
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         origin = f"http://127.0.0.1:{site.port}"

@@ -4,7 +4,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tests.web.conftest import TABLE
+from tests.server import pixels
+from tests.web.conftest import TABLE, TABLE_SIZE
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_the_painted_mask_is_what_changes(painter, screenshots):
     painter.say("make it blue")
     (turn,) = painter.turns()
     mask = mask_of(painter, turn)
-    before = np.asarray(PIL.Image.open(TABLE).convert("RGB"))
+    before = pixels(TABLE.read_bytes())
     after = painter.picture(turn["images"][0]["url"])
     changed = (before != after).any(axis=2)
     assert 0.005 < mask.mean() < 0.1
@@ -83,12 +84,12 @@ def test_grow_invert_and_files(painter):
     grown = painter.covered()
     with painter.page.expect_download() as download:
         painter.page.get_by_role("button", name="Save the mask").click()
-    mask = np.asarray(PIL.Image.open(download.value.path()).convert("L"))
+    mask = pixels(download.value.path().read_bytes())[:, :, 0]
     assert set(np.unique(mask)) == {0, 255}
-    assert mask.shape == PIL.Image.open(TABLE).size[::-1]
+    assert mask.shape == TABLE_SIZE[::-1]
     painter.page.get_by_role("button", name="Invert").click()
     assert painter.covered() == pytest.approx(100 - grown, abs=0.6)
-    alpha = PIL.Image.new("RGBA", PIL.Image.open(TABLE).size, (0, 0, 0, 255))
+    alpha = PIL.Image.new("RGBA", TABLE_SIZE, (0, 0, 0, 255))
     alpha.paste((0, 0, 0, 0), (0, 0, 256, 384))
     file = io.BytesIO()
     alpha.save(file, "PNG")
@@ -102,7 +103,7 @@ def test_a_click_selects_what_is_under_it(painter):
     tool(painter, "Select by clicking")
     painter.drag((0.5, 0.5), (0.5, 0.5))
     painter.page.locator(".mask-line").wait_for()
-    width, height = PIL.Image.open(TABLE).size
+    width, height = TABLE_SIZE
     assert painter.covered() == pytest.approx(100 * 40 * 40 / (width * height), abs=0.06)
 
 
