@@ -42,9 +42,9 @@ class Services:
     metrics: Metrics
 
 
-def build_services(settings: Settings) -> Services:
-    """Connect everything; nothing is asked of the database yet."""
-    store = Store(settings)
+def build_services(settings: Settings, *, waits_for_disk: bool = True) -> Services:
+    """Connect everything; nothing is asked of the database yet. See `Database` for `waits_for_disk`."""
+    store = Store(settings, waits_for_disk=waits_for_disk)
     queue = Queue(settings, store.database)
     ledger = Ledger(store, queue)
     return Services(

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Rows
 
+from app.jobs.answers import batch_counts
 from app.jobs.queue import Queue
 from app.jobs.requests import seeded_options
-from app.store.tables import Edit, Happening
+from app.store.tables import Batch, Edit, File, Happening
 
 
 def edit_view(rows: Rows, queue: Queue, edit: Edit) -> dict[str, Any]:
@@ -71,3 +73,34 @@ def event_view(edit_id: str, happening: Happening) -> dict[str, Any]:
         del data["preview"]
         data["preview_url"] = f"/v1/edits/{edit_id}/previews/{happening.seq}"
     return data
+
+
+def batch_view(rows: Rows, batch: Batch) -> dict[str, Any]:
+    """Return a batch as OpenAI shows one."""
+    counts = rows.execute(
+        select(Edit.status, func.count()).where(Edit.batch_id == batch.id).group_by(Edit.status)
+    ).all()
+    files = {
+        file.media_type: file.id
+        for file in rows.scalars(select(File).where(File.digest == batch.id, File.purpose == "batch_output"))
+    }
+    ended = int(batch.completed_at) if batch.completed_at else None
+    counted = batch_counts([(status, count) for status, count in counts])
+    faults = {"object": "list", "data": batch.errors} if batch.errors else None
+    return {
+        "id": batch.id,
+        "object": "batch",
+        "endpoint": batch.endpoint,
+        "status": batch.status,
+        "errors": faults,
+        "input_file_id": batch.input_file,
+        "output_file_id": files.get("output") if ended and counted["completed"] else None,
+        "error_file_id": files.get("errors") if ended and counted["failed"] else None,
+        "completion_window": batch.completion_window,
+        "created_at": int(batch.created_at),
+        "completed_at": ended if batch.status == "completed" else None,
+        "failed_at": ended if batch.status == "failed" else None,
+        "cancelled_at": ended if batch.status == "cancelled" else None,
+        "request_counts": counted,
+        "metadata": batch.details.get("metadata"),
+    }

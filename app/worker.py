@@ -8,26 +8,33 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any, final
+from typing import Any, TypeVar, final
 
-from dbos import DBOS
+from dbos import DBOS, StepOptions
 from dbos._serialization import DBOSPortableJSON
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import DBAPIError
 
 from app.compatible import prepare_line
 from app.jobs.batches import Batches
-from app.jobs.queue import CHORES, QUEUE, VERSION, Queue, now
+from app.jobs.queue import CHORES, QUEUE, VERSION, now
 from app.jobs.stages import Agent, Stages
 from app.jobs.webhooks import Webhooks
-from app.services import build_services
+from app.refusals import WorkerLost
+from app.services import Services, build_services
 from app.settings import Settings
 from app.store.records import Store, new_id
 from app.store.retention import sweep
-from app.store.tables import Worker
+from app.store.tables import UNFINISHED, Edit, Worker
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _SWEEP_SECONDS = 600.0
+_CHECK_SECONDS = 30.0
+_CHECKED_AT_ONCE = 500
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _CHORES_AT_ONCE = 4
 
 
@@ -51,7 +58,7 @@ class WorkerProcess:
         """Work until SIGTERM or SIGINT; then finish what is in hand, within `drain_seconds`."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        services = build_services(self._settings)
+        services = build_services(self._settings, waits_for_disk=False)
         store, queue = services.store, services.queue
         store.database.migrate()
         self._announce(store, "loading")
@@ -80,7 +87,7 @@ class WorkerProcess:
         DBOS.register_queue(CHORES, worker_concurrency=_CHORES_AT_ONCE, polling_interval_sec=0.25)
         self._announce(store, "ready")
         logger.info("worker %s is ready", self._id)
-        self._keep_house(store, queue)
+        self._keep_house(services)
         self._announce(store, "draining")
         # What does not end in time stays checkpointed and goes to another worker.
         DBOS.destroy(workflow_completion_timeout_sec=round(self._settings.drain_seconds))
@@ -89,12 +96,16 @@ class WorkerProcess:
         queue.close()
         store.database.close()
 
-    def _keep_house(self, store: Store, queue: Queue) -> None:
+    def _keep_house(self, services: Services) -> None:
         """Take over from dead workers and remove what is old, until told to stop."""
-        swept = 0.0
+        store, queue = services.store, services.queue
+        swept = checked = 0.0
         while not self._stop.wait(self._settings.heartbeat):
             try:
                 self._take_over(store)
+                if now() - checked > _CHECK_SECONDS:
+                    checked = now()
+                    settle_ended(services)
                 if now() - swept > _SWEEP_SECONDS:
                     swept = now()
                     queue.erase(sweep(self._settings, store))
@@ -142,20 +153,44 @@ class WorkerProcess:
                 logger.exception("no sign of life could be written; it is tried again")
 
 
+def settle_ended(services: Services) -> int:
+    """Fail the edits whose workflow has ended without saying how, and return how many there were.
+
+    That is how a fault of the service itself looks; nobody is left waiting for such an edit.
+    """
+    with services.store.database.read() as rows:
+        found = rows.execute(
+            select(Edit.id, Edit.attempt)
+            .where(Edit.status.in_(UNFINISHED), Edit.queued)
+            .limit(_CHECKED_AT_ONCE)
+        ).all()
+    attempts = {row.id: row.attempt for row in found}
+    if not attempts:
+        return 0
+    ended = DBOS.list_workflows(
+        workflow_ids=list(attempts), status=_ENDED, load_input=False, load_output=False
+    )
+    fault = WorkerLost("the service failed on this edit; its log says more under the edit's id")
+    return sum(
+        services.ledger.settle(workflow.workflow_id, attempts[workflow.workflow_id], "failed", error=fault)
+        for workflow in ended
+    )
+
+
 def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
     """Tell DBOS the workflows and their steps."""
 
     def edit(edit_id: str) -> str:
         # Not a step: each go at the edit, also one after a crash, has to have a number of its own.
-        attempt = stages.begin(edit_id)
+        attempt = _until_answered(lambda: stages.begin(edit_id))
         if attempt is None:
             return "over"
         for name, stage in (("plan", stages.plan), ("locate", stages.locate), ("paint", stages.paint)):
-            if not DBOS.run_step({"name": name}, stages.guarded, stage, attempt):
+            if not DBOS.run_step(_step(name), stages.guarded, stage, attempt):
                 return "settled"
             if attempt.until == name:
                 break
-        DBOS.run_step({"name": "finish"}, stages.guarded, stages.finish, attempt)
+        DBOS.run_step(_step("finish"), stages.guarded, stages.finish, attempt)
         return "finished"
 
     def batch(batch_id: str) -> str:
@@ -168,6 +203,30 @@ def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
     DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)
     DBOS.workflow(name="batch", max_recovery_attempts=None)(batch)
     DBOS.workflow(name="webhook", max_recovery_attempts=None)(webhook)
+
+
+def _step(name: str) -> StepOptions:
+    """Return how a stage is run: again and again while the database cannot be reached, for about ten minutes."""
+    return {
+        "name": name,
+        "retries_allowed": True,
+        "max_attempts": 10,
+        "interval_seconds": 0.5,
+        "backoff_rate": 2.0,
+        "should_retry": lambda error: isinstance(error, DBAPIError),
+    }
+
+
+def _until_answered(ask: Callable[[], T]) -> T:
+    """Ask the database until it can be reached."""
+    pause = 0.5
+    while True:
+        try:
+            return ask()
+        except DBAPIError:
+            logger.warning("the database does not answer; it is asked again in %.1f s", pause)
+            threading.Event().wait(pause)
+            pause = min(30.0, 2 * pause)
 
 
 def _died_here(worker: Worker) -> bool:

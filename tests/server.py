@@ -88,7 +88,7 @@ class Cluster:
                 with contextlib.suppress(httpx.TransportError):
                     if client.get(path).status_code == 200:
                         return
-                if any(process.poll() not in (None, -9) for process in self.processes):
+                if any(process.poll() not in (None, 0, -9) for process in self.processes):
                     break
                 time.sleep(0.05)
         raise TimeoutError(f"{path} did not answer; the logs say:\n{self.logs()}")

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import final
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import select
 
 from app.settings import Settings
@@ -39,6 +39,8 @@ class News:
         self._followers: dict[str, set[Subscription]] = {}
         self._some = asyncio.Event()
         self.closing = asyncio.Event()
+        # A thread of its own: news must not wait behind requests for one of the shared ones.
+        self._limiter = CapacityLimiter(1)
 
     @asynccontextmanager
     async def follow(self, edit_id: str) -> AsyncGenerator[Subscription]:
@@ -74,7 +76,9 @@ class News:
                 await self._some.wait()
             ids = list(self._followers)
             for start in range(0, len(ids), _CHUNK):
-                for edit_id, seq, status in await to_thread.run_sync(self._look, ids[start : start + _CHUNK]):
+                for edit_id, seq, status in await to_thread.run_sync(
+                    self._look, ids[start : start + _CHUNK], limiter=self._limiter
+                ):
                     self._tell(edit_id, seq, finished=status in FINISHED)
             await asyncio.sleep(self._poll)
 

@@ -5,17 +5,11 @@ from typing import Any
 from sqlalchemy.orm import Session as Rows
 
 from app.jobs import wire
-from app.pictures import Picture, decode, decode_mask
+from app.pictures import decode_mask
 from app.refusals import Conflict
-from app.settings import Settings
 from app.store.records import Store
 from app.store.tables import Edit
 from brushedit.types import EditPlan, EditRequest, Image, Region, Turn, Which
-
-
-def read_picture(store: Store, settings: Settings, edit: Edit) -> Picture:
-    """Return the edit's input as a picture."""
-    return decode(store.blobs.get(edit.image), max_pixels=settings.max_pixels)
 
 
 def build_request(

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, final
 
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 
 from app.jobs import wire
 from app.jobs.ledger import Ledger
 from app.jobs.queue import now
-from app.jobs.requests import build_request, parent_picture, read_history, read_picture, read_regions
-from app.pictures import Picture, encode, encode_mask
+from app.jobs.requests import build_request, parent_picture, read_history, read_regions
+from app.pictures import Picture, decode, encode, encode_mask
 from app.refusals import InternalFault, Superseded, WorkerLost
 from app.settings import Settings
 from app.store.records import Store
@@ -59,6 +60,7 @@ class Stages:
         self._store = store
         self._ledger = ledger
         self._agent = agent
+        self._recent: tuple[str, Picture] | None = None
 
     def begin(self, edit_id: str) -> Attempt | None:
         """Take an edit in hand; None where there is nothing left to do."""
@@ -82,11 +84,19 @@ class Stages:
         return attempt
 
     def guarded(self, stage: Callable[[Attempt], None], attempt: Attempt) -> bool:
-        """Run a stage; return whether the next one is to follow. What goes wrong settles the edit."""
+        """Run a stage; return whether the next one is to follow. What goes wrong settles the edit.
+
+        Raises
+        ------
+        DBAPIError
+            The database is not there for now: the stage is to be run again.
+        """
         try:
             stage(attempt)
         except Superseded:
             return False
+        except DBAPIError:
+            raise
         except EditError as error:
             self._ledger.settle(attempt.edit_id, attempt.number, "failed", error=error)
             return False
@@ -117,8 +127,7 @@ class Stages:
                 started_at=now(),
             )
             self._store.use(rows, attempt.edit_id, [source])
-        edit.image = source
-        picture = read_picture(self._store, self._settings, edit)
+        picture = self._picture(source)
         known = wire.plan_from_json(edit.plan) if edit.plan else None
         plan = self._agent.plan(build_request(self._store, edit, picture.pixels, known, history))
         data = wire.plan_to_json(plan)
@@ -177,10 +186,19 @@ class Stages:
         """End the edit."""
         self._ledger.settle(attempt.edit_id, attempt.number, "succeeded")
 
+    def _picture(self, digest: str) -> Picture:
+        """Return an edit's input; its three stages follow one another, and decode it once."""
+        if self._recent is None or self._recent[0] != digest:
+            self._recent = (
+                digest,
+                decode(self._store.blobs.get(digest), max_pixels=self._settings.max_pixels),
+            )
+        return self._recent[1]
+
     def _request(self, attempt: Attempt) -> tuple[Edit, Picture, EditRequest]:
         with self._store.database.read() as rows:
             edit = rows.get_one(Edit, attempt.edit_id)
-        picture = read_picture(self._store, self._settings, edit)
+        picture = self._picture(edit.image)
         plan = wire.plan_from_json(edit.plan)
         return edit, picture, build_request(self._store, edit, picture.pixels, plan, ())
 

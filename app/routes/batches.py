@@ -1,8 +1,6 @@
 """`/v1/batches`: many edits under one id, in OpenAI's shape, and what that leaves out: pause, retry, zip."""
 
-import io
 import json
-import zipfile
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -10,12 +8,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session as Rows
 
 from app.access import Caller, Reader, Writer
 from app.bodies import Body, Upload, read_body
-from app.jobs.answers import batch_counts, output_line
+from app.jobs.answers import output_line
+from app.jobs.archives import zipped
 from app.jobs.desk import Order
 from app.jobs.ledger import close_batch
 from app.jobs.queue import BATCH, now
@@ -27,12 +26,12 @@ from app.services import Services, Shared
 from app.store.records import new_id
 from app.store.retention import remove_edits
 from app.store.tables import FINISHED, OPEN_BATCH, UNFINISHED, Batch, Edit, File
+from app.views import batch_view
 from brushedit.errors import Canceled
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"], responses=PROBLEMS)
 
 BatchId = Annotated[str, Path(pattern=BATCH_ID)]
-_SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 class BatchBody(Strict):
@@ -212,38 +211,7 @@ def get_zip(services: Shared, caller: Reader, batch_id: BatchId) -> StreamingRes
         _find(rows, caller, batch_id)
         ids = _ended(rows, batch_id)
     headers = {"Content-Disposition": f'attachment; filename="{batch_id}.zip"'}
-    return StreamingResponse(_zipped(services, ids), media_type="application/zip", headers=headers)
-
-
-def batch_view(rows: Rows, batch: Batch) -> dict[str, Any]:
-    """Return a batch as OpenAI shows one."""
-    counts = rows.execute(
-        select(Edit.status, func.count()).where(Edit.batch_id == batch.id).group_by(Edit.status)
-    ).all()
-    files = {
-        file.media_type: file.id
-        for file in rows.scalars(select(File).where(File.digest == batch.id, File.purpose == "batch_output"))
-    }
-    ended = int(batch.completed_at) if batch.completed_at else None
-    counted = batch_counts([(status, count) for status, count in counts])
-    faults = {"object": "list", "data": batch.errors} if batch.errors else None
-    return {
-        "id": batch.id,
-        "object": "batch",
-        "endpoint": batch.endpoint,
-        "status": batch.status,
-        "errors": faults,
-        "input_file_id": batch.input_file,
-        "output_file_id": files.get("output") if ended and counted["completed"] else None,
-        "error_file_id": files.get("errors") if ended and counted["failed"] else None,
-        "completion_window": batch.completion_window,
-        "created_at": int(batch.created_at),
-        "completed_at": ended if batch.status == "completed" else None,
-        "failed_at": ended if batch.status == "failed" else None,
-        "cancelled_at": ended if batch.status == "cancelled" else None,
-        "request_counts": counted,
-        "metadata": batch.details.get("metadata"),
-    }
+    return StreamingResponse(zipped(services.store, ids), media_type="application/zip", headers=headers)
 
 
 def _create(services: Services, caller: Caller, body: BatchBody) -> dict[str, Any]:
@@ -333,37 +301,3 @@ def _find(rows: Rows, caller: Caller, batch_id: str, *, lock: bool = False) -> B
 def _ended(rows: Rows, batch_id: str) -> list[str]:
     found = select(Edit.id).where(Edit.batch_id == batch_id, Edit.status.in_(FINISHED))
     return list(rows.scalars(found.order_by(Edit.batch_index)))
-
-
-def _zipped(services: Services, ids: list[str]) -> Iterator[bytes]:
-    """Yield a zip as it grows; no more than one picture is in memory."""
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for edit_id in ids:
-            with services.store.database.read() as rows:
-                edit = rows.get(Edit, edit_id)
-            images: list[dict[str, Any]] = (edit.result or {}).get("images", []) if edit else []
-            for number, image in enumerate(images):
-                name = f"{edit.batch_index if edit else 0:06d}-{number}.{_SUFFIXES[image['media_type']]}"
-                archive.writestr(name, services.store.blobs.get(image["file"]))
-                yield sink.taken()
-    yield sink.taken()
-
-
-class _Sink(io.RawIOBase):
-    """A file that can only be written on, and gives what was written once."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def taken(self) -> bytes:
-        """Return what was written since the last time."""
-        parts, self._parts = self._parts, []
-        return b"".join(parts)

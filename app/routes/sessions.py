@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session as Rows
 
 from app.access import Caller, Reader, Writer
 from app.bodies import read_body
+from app.jobs.archives import SUFFIXES
 from app.jobs.queue import now
 from app.orders import edit_body, prepare, read_picture_ref
 from app.pictures import decode
@@ -31,7 +32,6 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"], responses=PROBLEMS)
 
 SessionId = Annotated[str, Path(pattern=SESSION_ID)]
 Node = Annotated[str | None, Query(pattern=EDIT_ID)]
-_SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 def find_session(rows: Rows, caller: Caller, session_id: str, *, lock: bool = False) -> Session:
@@ -255,11 +255,11 @@ def export(services: Shared, caller: Reader, session_id: SessionId) -> Response:
         told = {**session_view(session), "turns": [edit_view(rows, services.queue, turn) for turn in turns]}
         archive.writestr("session.json", json.dumps(told, ensure_ascii=False, indent=2))
         kind = services.store.media_type(rows, session.image)
-        archive.writestr(f"input.{_SUFFIXES[kind]}", services.store.blobs.get(session.image))
+        archive.writestr(f"input.{SUFFIXES[kind]}", services.store.blobs.get(session.image))
         for turn in turns:
             images: list[dict[str, Any]] = (turn.result or {}).get("images", [])
             for number, image in enumerate(images):
-                name = f"{turn.id}-{number}.{_SUFFIXES[image['media_type']]}"
+                name = f"{turn.id}-{number}.{SUFFIXES[image['media_type']]}"
                 archive.writestr(name, services.store.blobs.get(image["file"]))
     headers = {"Content-Disposition": f'attachment; filename="{session_id}.zip"'}
     return Response(out.getvalue(), media_type="application/zip", headers=headers)

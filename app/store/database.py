@@ -4,6 +4,7 @@ import fcntl
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, final
@@ -19,13 +20,21 @@ _LOCK_SECONDS: Final = 0.1
 class Database:
     """Connections to one database.
 
+    Parameters
+    ----------
+    url : str
+    waits_for_disk : bool
+        Whether a change is on the disk once it is committed. Without, SQLite may forget the last changes when
+        the power fails (never when a process does): what a worker writes it can do again, what an API process
+        has accepted it cannot. PostgreSQL always waits.
+
     Attributes
     ----------
     engine : Engine
         Shared with DBOS, whose tables lie beside ours (on PostgreSQL in the schema "dbos").
     """
 
-    def __init__(self, url: str, pool_size: int = 20) -> None:
+    def __init__(self, url: str, *, waits_for_disk: bool = True, pool_size: int = 20) -> None:
         self.url = url
         self.sqlite = url.startswith("sqlite")
         if self.sqlite:
@@ -36,7 +45,9 @@ class Database:
             url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=not self.sqlite
         )
         if self.sqlite:
-            event.listen(self.engine, "connect", _set_up_sqlite)
+            event.listen(
+                self.engine, "connect", partial(_set_up_sqlite, "FULL" if waits_for_disk else "NORMAL")
+            )
 
     @contextmanager
     def read(self) -> Generator[Session]:
@@ -95,7 +106,8 @@ class Database:
         self.engine.dispose()
 
 
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
+def _set_up_sqlite(synchronous: str, connection: Any, _record: Any) -> None:
     connection.isolation_level = "IMMEDIATE"
+    connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute("PRAGMA busy_timeout=30000")
     connection.execute("PRAGMA foreign_keys=ON")

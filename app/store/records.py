@@ -25,14 +25,20 @@ def new_id(prefix: str) -> str:
 class Store:
     """Rows and blobs.
 
+    Parameters
+    ----------
+    settings : Settings
+    waits_for_disk : bool
+        See `Database`.
+
     Attributes
     ----------
     database : Database
     blobs : BlobStore
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.database = Database(settings.sql_url)
+    def __init__(self, settings: Settings, *, waits_for_disk: bool = True) -> None:
+        self.database = Database(settings.sql_url, waits_for_disk=waits_for_disk)
         self.blobs = BlobStore(settings.blob_root)
 
     def keep(self, session: Session, owner: str, data: bytes, media_type: str) -> str:

@@ -2,13 +2,16 @@
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from app.jobs.desk import Order
+from app.jobs.stages import Stages
 from app.refusals import QueueFull
 from app.services import build_services
 from app.settings import Settings
 from app.store.tables import Edit
 from tests.server import png
+from tests.stub_agent import StubAgent
 
 
 @pytest.fixture
@@ -102,3 +105,40 @@ def test_a_refused_order_leaves_nothing(services):
     with pytest.raises(QueueFull):
         services.desk.accept("one", Order(request={"instruction": "y"}, image=png(seed=1234)))
     assert sum(1 for _ in services.store.blobs.ages()) == before
+
+
+def test_a_database_that_is_away_is_asked_again_and_other_faults_end_the_edit(services):
+    stages = Stages(services.settings, services.store, services.ledger, StubAgent(0))
+    attempt = stages.begin(accept(services, "one"))
+
+    def away(_):
+        raise OperationalError("SELECT 1", {}, Exception("the database system is shutting down"))
+
+    def broken(_):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(OperationalError):
+        stages.guarded(away, attempt)
+    assert stages.guarded(stages.plan, attempt)
+    assert not stages.guarded(broken, attempt)
+    with services.store.database.read() as rows:
+        assert rows.get_one(Edit, attempt.edit_id).error["code"] == "internal_error"
+    assert stages.begin(attempt.edit_id) is None
+
+
+def test_a_worker_that_was_taken_for_dead_is_turned_away(services):
+    stages = Stages(services.settings, services.store, services.ledger, StubAgent(0))
+    edit_id = accept(services, "one")
+    first = stages.begin(edit_id)
+    assert stages.guarded(stages.plan, first)
+    second = stages.begin(edit_id)
+    assert not stages.guarded(stages.locate, first)
+    assert not services.ledger.settle(edit_id, first.number, "succeeded")
+    assert all(
+        stages.guarded(stage, second) for stage in (stages.plan, stages.locate, stages.paint, stages.finish)
+    )
+    kinds = [event.type for event in services.desk.events(edit_id, 0)]
+    assert kinds.count("succeeded") == 1
+    assert [
+        event.data["attempt"] for event in services.desk.events(edit_id, 0) if event.type == "started"
+    ] == [1, 2]

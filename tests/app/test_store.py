@@ -94,9 +94,13 @@ def test_a_blob_lives_as_long_as_its_last_use(store):
 
 
 def test_what_is_rolled_back_leaves_no_row(store):
-    with pytest.raises(ZeroDivisionError), store.database.write() as rows:
-        store.keep(rows, "one", b"x", "image/png")
-        raise ZeroDivisionError
+    def fail():
+        with store.database.write() as rows:
+            store.keep(rows, "one", b"x", "image/png")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with store.database.read() as rows:
         assert rows.scalars(select(BlobUse)).all() == []
     # The bytes a crash left are swept once nobody can be about to use them.

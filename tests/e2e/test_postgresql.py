@@ -1,6 +1,8 @@
 """The same promises on PostgreSQL, with two workers."""
 
+import itertools
 import random
+import time
 
 import pytest
 
@@ -31,9 +33,13 @@ def test_edits_sessions_and_crashes(tmp_path, database):
             ]
             ended = [wait_ended(client, turn["id"]) for turn in turns]
             assert [edit["status"] for edit in ended] == ["succeeded"] * 3
-            for before, after in zip(ended, ended[1:], strict=False):
+            for before, after in itertools.pairwise(ended):
                 assert after["parent_id"] == before["id"]
                 assert after["started_at"] >= before["completed_at"]
+            deadline = time.monotonic() + 60
+            while client.get("/readyz").json()["workers"] < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
             apart = [
                 client.post(
                     "/v1/edits",
@@ -46,6 +52,6 @@ def test_edits_sessions_and_crashes(tmp_path, database):
                 (edit["started_at"], edit["completed_at"]) for edit in (wait_ended(client, i) for i in apart)
             )
             # Two workers, two at a time.
-            assert any(second[0] < first[1] for first, second in zip(spans, spans[1:], strict=False))
+            assert any(second[0] < first[1] for first, second in itertools.pairwise(spans))
             assert client.delete(f"/v1/sessions/{session['id']}").status_code == 204
     assert orphans(tmp_path / "data", database_url=database) == 0

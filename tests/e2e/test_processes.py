@@ -126,3 +126,18 @@ def test_without_a_key_only_loopback_is_bound(tmp_path):
     )
     assert done.returncode == 1
     assert "brushedit keys create" in done.stderr
+
+
+def test_an_edit_whose_workflow_ended_without_a_word_fails(tmp_path):
+    with cluster(tmp_path, "api") as made, made.client() as client:
+        edit_id = post(client, "x").json()["id"]
+        with contextlib.closing(
+            sqlite3.connect(tmp_path / "data" / "brushedit.sqlite", timeout=30)
+        ) as database:
+            database.execute(
+                "UPDATE workflow_status SET status = 'ERROR' WHERE workflow_uuid = ?", (edit_id,)
+            )
+            database.commit()
+        made.start("worker")
+        edit = wait_ended(client, edit_id, 60)
+        assert (edit["status"], edit["error"]["code"]) == ("failed", "worker_lost")
