@@ -20,7 +20,10 @@ applyTheme();
 askForKeys();
 
 const picture = pane();
-const beginning = startScreen((file, title, suggestion) => begin(file, title, suggestion).catch(complain));
+const beginning = startScreen(
+  (file, title, suggestion) => begin(file, title, suggestion).catch(complain),
+  (file) => offer(file).catch(complain),
+);
 const batch = batchScreen();
 const conversation = h("main", { class: "session" }, picture.element, h("section", { class: "talk", "aria-label": "Conversation" }, chat(), composer()), tree());
 const screens = { start: beginning.element, session: conversation, batch: batch.element };

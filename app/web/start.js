@@ -15,11 +15,12 @@ const EXAMPLES = [
 
 /**
  * @param {(file: Blob, title: string, suggestion?: string) => void} begin
+ * @param {(file: File) => void} offer takes a file that may carry a recipe
  * @returns {{element: HTMLElement, refresh: () => void}}
  */
-export function startScreen(begin) {
+export function startScreen(begin, offer) {
   const recent = h("section", { class: "recent", hidden: true });
-  const choose = () => pick("image/*", false).then(([file]) => file && begin(file, file.name));
+  const choose = () => pick("image/*", false).then(([file]) => file && offer(file));
   const element = h(
     "main",
     { class: "start" },

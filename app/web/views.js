@@ -38,7 +38,7 @@ export function viewbar(stage) {
   hold.addEventListener("keyup", held(false));
   const slide = h("input", { type: "range", class: "slide", min: 0, max: 100, step: "any", "aria-label": "Where before meets after", oninput: () => views.set({ split: Number(slide.value) / 100 }) });
   const badge = h("p", { class: "badge", hidden: true, role: "status" });
-  const paint = h("button", { type: "button", class: "view accent", "aria-label": "Mask", title: "Paint a mask (P)", onclick: () => draft.set({ painting: !draft.get().painting }) }, icon("brush"), h("span", {}, "Mask"));
+  const paint = h("button", { type: "button", class: "view accent", "aria-label": "Mask", title: "Paint a mask (P)", onclick: toggleMask }, icon("brush"), h("span", {}, "Mask"));
   const scale = h("button", { type: "button", class: "view scale", title: "Fit (0)", onclick: () => stage.fit() });
   const zooming = h("div", { class: "zooming", role: "group", "aria-label": "Zoom" }, iconButton("minus", "Zoom out (-)", () => stage.zoom(1 / 1.25)), scale, iconButton("plus", "Zoom in (+)", () => stage.zoom(1.25)));
   const group = h("div", { class: "viewing", role: "group", "aria-label": "Compare" }, buttons, hold);
@@ -62,6 +62,13 @@ export function viewbar(stage) {
   });
   draft.follow(({ painting }) => paint.setAttribute("aria-pressed", String(painting)));
   return h("div", { class: "viewbar" }, badge, slide, h("div", { class: "viewbar-line" }, paint, group, zooming));
+}
+
+/** Take the mask tools in hand, or put them away. */
+function toggleMask() {
+  const painting = !draft.get().painting;
+  if (painting) look("after");
+  draft.set({ painting });
 }
 
 /** @param {import("./stage.js").Mode} mode */
