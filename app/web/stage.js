@@ -105,7 +105,7 @@ export class Stage {
     const ratio = devicePixelRatio;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, size.width, size.height);
-    if (!scene.after) return;
+    if (!scene.after || !size.width || !size.height) return;
     const before = scene.before ?? scene.after;
     const seen = scene.held ? before : scene.after;
     if (scene.mode === "slider" && !scene.held) {
