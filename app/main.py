@@ -12,7 +12,7 @@ from starlette.routing import Route
 from app import problems
 from app.access import identify
 from app.gates import Gate
-from app.routes import batches, edits, files, health, images, masks, responses, sessions, webhooks
+from app.routes import batches, edits, files, health, images, masks, page, responses, sessions, webhooks
 from app.services import build_services
 from app.settings import Settings
 
@@ -53,6 +53,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router, dependencies=[Depends(identify)])
     app.include_router(health.router)
     app.include_router(images.public)
+    app.include_router(page.router)
+    app.mount("/web", page.assets())
     app.router.routes.append(Route("/mcp", endpoint))
     app.add_middleware(
         Gate,

@@ -1,0 +1,122 @@
+// @ts-check
+/** Where the target was found, and where else it might be: drawn on the picture, and buttons that choose another. */
+
+import { dataUrl, picture } from "./api.js";
+import { draft } from "./draft.js";
+import { h, icon } from "./dom.js";
+import { Mask } from "./mask.js";
+import { proposal, repropose } from "./proposal.js";
+import { complain, findTurn, fork, store, unfinished } from "./session.js";
+import { createStore } from "./store.js";
+import { views } from "./views.js";
+
+const panel = createStore(/** @type {{open: boolean}} */ ({ open: false }));
+
+/** @param {import("./stage.js").Stage} stage */
+export function candidates(stage) {
+  const list = h("div", { class: "candidates", role: "group", "aria-label": "What was found", hidden: true });
+  let drawn = "";
+  const update = () => {
+    const { turn, open } = current();
+    const masked = Boolean(draft.get().mask?.selected);
+    const signature = JSON.stringify([turn?.id, turn?.status, turn?.regions, open, masked, draft.get().painting, views.get().mode]);
+    if (signature === drawn) return;
+    drawn = signature;
+    const region = turn?.regions[0];
+    list.hidden = !region || unfinished(turn) || views.get().mode !== "after";
+    stage.set({ boxes: open && region ? region.candidates.map(boxOf(region)) : [], region: null });
+    if (open && region && !masked) overlay(stage, turn, () => drawn === signature).catch(complain);
+    if (region) list.replaceChildren(...buttons(turn, region, open, masked));
+  };
+  for (const source of [store, panel, draft, proposal, views]) source.follow(update);
+  return list;
+}
+
+/** What the picture area is about: a proposal, else what runs, else the turn in view. */
+function current() {
+  const { shown, turns, session } = store.get();
+  const { edit } = proposal.get();
+  if (!session) return { turn: null, open: false };
+  const running = turns.find((turn) => unfinished(turn) && turn.regions.length);
+  const turn = edit ?? running ?? findTurn(shown.id);
+  return { turn, open: panel.get().open || turn === edit || turn === running };
+}
+
+/**
+ * @param {any} turn
+ * @param {any} region
+ * @param {boolean} open
+ * @param {boolean} masked
+ */
+function buttons(turn, region, open, masked) {
+  const found = region.candidates;
+  const name = found.length ? `Found ${found.length}` : "Region";
+  const fixed = turn === proposal.get().edit;
+  const rerun = async () => {
+    const { mask } = draft.get();
+    if (!mask) return;
+    const file = await mask.file({ width: turn.width, height: turn.height });
+    await fork(turn.id, { stage: "paint", mask: await dataUrl(file), mask_polarity: "white" });
+    mask.clear();
+    draft.set({ painting: false });
+  };
+  return [
+    fixed ? h("span", { class: "toggle" }, name) : h("button", { type: "button", class: "toggle", "aria-pressed": String(open), onclick: () => panel.set({ open: !panel.get().open }) }, icon("eye"), name),
+    ...(open ? found.map((/** @type {any} */ one, /** @type {number} */ at) => choice(turn, one, at, region.chosen.includes(at))) : []),
+    open && h("button", { type: "button", class: "toggle", onclick: () => reuse(turn).catch(complain) }, icon("brush"), "Edit this mask"),
+    masked && !fixed && turn.width && h("button", { type: "button", class: "toggle", title: "The same instruction, plan and seed, with the painted mask", onclick: () => rerun().catch(complain) }, icon("redo"), "Redo this turn with the mask"),
+  ].filter((one) => one instanceof HTMLElement);
+}
+
+/**
+ * @param {import("./stage.js").Stage} stage
+ * @param {any} turn
+ * @param {() => boolean} wanted
+ */
+async function overlay(stage, turn, wanted) {
+  const file = await picture(turn.regions[0].mask_url);
+  const size = stage.scene.after;
+  if (!size) return;
+  const mask = new Mask(size.width, size.height);
+  await mask.load(file);
+  if (wanted()) stage.set({ region: mask });
+}
+
+/**
+ * @param {any} region
+ * @returns {(candidate: any, at: number) => {box: number[], label: string, chosen: boolean}}
+ */
+function boxOf(region) {
+  return ({ box, score, phrase }, at) => ({ box, label: `${at + 1} ${phrase} ${Math.round(score * 100)} %`, chosen: region.chosen.includes(at) });
+}
+
+/**
+ * Choosing another candidate begins again at the second stage, with the plan's box on that candidate.
+ * @param {any} turn
+ * @param {any} candidate
+ * @param {number} at
+ * @param {boolean} chosen
+ */
+function choice(turn, candidate, at, chosen) {
+  const choose = () => {
+    const size = /** @type {Mask} */ (draft.get().mask);
+    const across = (/** @type {number} */ x) => Math.round((1000 * x * size.scale) / size.width);
+    const down = (/** @type {number} */ y) => Math.round((1000 * y * size.scale) / size.height);
+    const [x0, y0, x1, y1] = candidate.box;
+    const [first, ...rest] = turn.plan.steps;
+    const step = { ...first, which: "one", where: "", box: [across(x0), down(y0), across(x1), down(y1)] };
+    const change = { stage: "locate", plan: { steps: [step, ...rest] } };
+    (turn === proposal.get().edit ? repropose(change) : fork(turn.id, change)).catch(complain);
+  };
+  const label = `${at + 1} · ${candidate.phrase} · ${Math.round(candidate.score * 100)} %`;
+  return h("button", { type: "button", class: "toggle", "aria-pressed": String(chosen), title: "Do it here", onclick: choose }, label);
+}
+
+/**
+ * Take the mask that was found into the tools.
+ * @param {any} turn
+ */
+async function reuse(turn) {
+  await draft.get().mask?.load(await picture(turn.regions[0].mask_url));
+  draft.set({ painting: true });
+}

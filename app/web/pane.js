@@ -1,0 +1,101 @@
+// @ts-check
+/** The picture area with its tools: shows the node in view, live previews, comparisons and the mask. */
+
+import { load } from "./bitmaps.js";
+import { brushwork } from "./brushwork.js";
+import { candidates } from "./candidates.js";
+import { difference } from "./difference.js";
+import { draft, maskFor } from "./draft.js";
+import { h } from "./dom.js";
+import { handle } from "./pointer.js";
+import { complain, findTurn, pictureOf, store, unfinished } from "./session.js";
+import { Stage } from "./stage.js";
+import { toolbar } from "./toolbar.js";
+import { viewbar, views } from "./views.js";
+
+const GLOW = /** @type {[number, number, number]} */ ([255, 92, 158]);
+
+/** @returns {{element: HTMLElement, stage: Stage, work: ReturnType<typeof brushwork>}} */
+export function pane() {
+  const canvas = h("canvas", { class: "canvas", tabIndex: 0, role: "img" });
+  const stage = new Stage(canvas);
+  const work = brushwork(stage);
+  const working = h("div", { class: "working", hidden: true }, h("span", { class: "pulse" }), "Live preview");
+  const element = h("section", { class: "stage", "aria-label": "Picture" }, canvas, toolbar(work), working, candidates(stage), viewbar(stage));
+
+  handle(stage, {
+    intent: () => (views.get().mode === "slider" ? "split" : draft.get().painting && work.tool.name !== "hand" ? "stroke" : "pan"),
+    begin: work.begin,
+    go: work.go,
+    end: work.end,
+    hover: work.hover,
+    split: (share) => views.set({ split: Math.min(1, Math.max(0, share)) }),
+  });
+  canvas.addEventListener("keydown", (event) => draft.get().painting && work.keys(event));
+
+  let wanted = "";
+  let opened = "";
+  store.follow((state) => show(state).catch(complain));
+  views.follow(() => store.get().session && show(store.get()).catch(complain));
+  draft.follow(({ mask, painting }) => {
+    stage.set({ mask, maskShown: painting || Boolean(mask?.selected) });
+    canvas.classList.toggle("painting", painting && work.tool.name !== "hand");
+  });
+
+  /** @param {import("./session.js").State} state */
+  async function show(state) {
+    if (!state.session) {
+      wanted = opened = "";
+      return;
+    }
+    const { mode, split, held, against } = views.get();
+    const running = state.turns.find((turn) => unfinished(turn) && state.live[turn.id]?.preview);
+    const preview = running && state.live[running.id].preview;
+    const after = preview ?? pictureOf(state.shown);
+    const turn = findTurn(state.shown.id);
+    const before = against ? pictureOf(against) : (turn?.urls.input ?? state.session.input_url);
+    working.hidden = !preview;
+    canvas.setAttribute("aria-label", turn ? `The picture after: ${turn.instruction}` : "The original picture");
+    const key = `${after} ${before}`;
+    if (key === wanted) return stage.set({ mode, split, held });
+    wanted = key;
+    const [shown, earlier] = await Promise.all([load(after), load(before)]);
+    if (wanted !== key) return;
+    if (opened !== state.session.id) stage.fitted = true;
+    maskFor(shown, opened !== state.session.id);
+    opened = state.session.id;
+    stage.set({ after: shown, before: earlier, difference: null, mode, split, held });
+    element.dataset.shown = after;
+    if (shown.width === earlier.width && shown.height === earlier.height) compared(key, earlier, shown);
+  }
+
+  /**
+   * @param {string} key
+   * @param {import("./bitmaps.js").Bitmap} before
+   * @param {import("./bitmaps.js").Bitmap} after
+   */
+  function compared(key, before, after) {
+    if (views.get().mode !== "difference") return void (wanted === key && pending(key, before, after));
+    const { canvas: glowing, changed } = difference(before, after, GLOW);
+    stage.set({ difference: glowing });
+    views.set({ changed });
+  }
+
+  /**
+   * A difference costs a pass over every pixel, so it waits until somebody wants to see it.
+   * @param {string} key
+   * @param {import("./bitmaps.js").Bitmap} before
+   * @param {import("./bitmaps.js").Bitmap} after
+   */
+  function pending(key, before, after) {
+    const stop = views.follow(({ mode }) => {
+      if (wanted !== key) return queueMicrotask(() => stop());
+      if (mode !== "difference") return;
+      queueMicrotask(() => {
+        stop();
+        if (wanted === key && !stage.scene.difference) compared(key, before, after);
+      });
+    });
+  }
+  return { element, stage, work };
+}
