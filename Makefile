@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-web check format clean
 .DELETE_ON_ERROR:
 
 .venv/installed: pyproject.toml constraints.txt
@@ -24,6 +24,11 @@ demo: .venv/installed
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+# The page in a browser; CHROMIUM is the browser's command.
+CHROMIUM ?= chromium
+test-web: .venv/installed
+	OMP_NUM_THREADS=1 CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest tests/web
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ def changes() -> Iterator[tuple[str, Change]]:
     wanted = [EditKind.REMOVE, EditKind.LOCAL, EditKind.BACKGROUND]
     while wanted:
         example = sample_dialogue(rng)
-        if example.edit is None or len(example.edit.changes) > 1 or example.history:
+        if example.edit is None or len(example.edit.changes) != 1 or example.history:
             continue
         change = example.edit.changes[0]
         # A rectangle to put another shape into is more than these weights can do well.
