@@ -406,6 +406,8 @@ class EditResult:
         One per sample, against the input of the first step, outside the union of all regions.
     timings : mapping of str to float
         Seconds per stage: "plan", "locate", "paint".
+    peak_memory : int or None
+        Peak of the device's memory during the edit, in bytes; None where it has none of its own.
     """
 
     images: tuple[Image, ...]
@@ -414,3 +416,4 @@ class EditResult:
     regions: tuple[Region, ...]
     reports: tuple[BlendReport, ...]
     timings: Mapping[str, float]
+    peak_memory: int | None = None

@@ -290,7 +290,11 @@ class BrushNetModel(ModelMixin, ConfigMixin):
             "down_block_types": ("DownBlock2D",) * levels,
             "mid_block_type": "MidBlock2D",
             "up_block_types": ("UpBlock2D",) * levels,
+            "conditioning_channels": unet.config["in_channels"] + MASK_CHANNELS,
         }
+        # A UNet that adds its text to the time embedding ("text") has a BrushNet that, as always, reads no text.
+        if fields["addition_embed_type"] == "text":
+            fields["addition_embed_type"] = None
         brushnet = cls(**fields)
         source = unet.state_dict()
         stem = source["conv_in.weight"]

@@ -1,0 +1,185 @@
+"""The editor: plan, then locate and paint step by step, as a generator of events. Read this first."""
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final, final
+
+import numpy as np
+
+from agents.locator import Locator, require_guidance
+from agents.plan_schema import ReplyError, check_plan
+from agents.planner import Planner
+from agents.ports import Conductor
+from brushedit import blending
+from brushedit.errors import PlanFailed, UnsupportedEdit
+from brushedit.events import Blended, Denoised, Event, Finished, Located, Planned
+from brushedit.types import (
+    EditKind,
+    EditPlan,
+    EditRequest,
+    EditResult,
+    EditStep,
+    Image,
+    Painting,
+    PaintOptions,
+    Region,
+    require_image,
+)
+
+NO_REGIONS: Final[Mapping[int, Region]] = MappingProxyType({})
+
+
+@final
+class Editor:
+    """Carries out an edit.
+
+    Parameters
+    ----------
+    planner : Planner
+    locator : Locator
+    conductor : Conductor
+    global_strength : float or None
+        Strength at which a change of the whole picture starts from the noised original, where the request
+        asks for pure noise; None refuses such changes.
+    read_peak : callable or None
+        Returns the device's peak memory in bytes since it was last called.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        locator: Locator,
+        conductor: Conductor,
+        *,
+        global_strength: float | None = 0.6,
+        read_peak: Callable[[], int] | None = None,
+    ) -> None:
+        self._planner = planner
+        self._locator = locator
+        self._conductor = conductor
+        self._global_strength = global_strength
+        self._read_peak = read_peak
+
+    def edit(self, request: EditRequest, regions: Mapping[int, Region] = NO_REGIONS) -> Generator[Event]:
+        """Yield what happens, `Finished` last; closing the generator cancels the edit.
+
+        Parameters
+        ----------
+        request : EditRequest
+            Its plan, if any, stands in for the instructor's.
+        regions : mapping of int to Region
+            Regions by step, each standing in for the locator's: with a plan and all regions given, the edit
+            resumes at painting.
+
+        Raises
+        ------
+        EditError
+            The edit cannot be done; nothing was changed.
+        """
+        require_image(request.image)
+        require_guidance(request)
+        clock = _Clock()
+        if self._read_peak:
+            self._read_peak()
+
+        with clock.timed("plan"):
+            plan = self.plan(request)
+        yield Planned(plan)
+
+        located: list[Region] = []
+        changeable = np.zeros(request.image.shape[:2], dtype=np.bool_)
+        # One picture at first; after the first step one per sample, each going its own way on its own seed.
+        pictures, options = (request.image,), (request.options,)
+        for number, step in enumerate(plan.steps):
+            with clock.timed("locate"):
+                region = regions.get(number) or self._locator.locate(pictures[0], step, request)
+            located.append(region)
+            yield Located(number, region)
+
+            with clock.timed("paint"):
+                paintings = yield from self._paint(pictures, region, step, options)
+            changeable = np.logical_or.reduce([changeable, *(painting.region for painting in paintings)])
+            pictures = tuple(image for painting in paintings for image in painting.images)
+            seeds = tuple(seed for painting in paintings for seed in painting.seeds)
+            options = tuple(replace(request.options, seed=seed, samples=1) for seed in seeds)
+
+        yield Finished(
+            EditResult(
+                images=pictures,
+                seeds=tuple(option.seed for option in options),
+                plan=plan,
+                regions=tuple(located),
+                reports=tuple(blending.report(request.image, picture, changeable) for picture in pictures),
+                timings=clock.seconds,
+                peak_memory=self._read_peak() if self._read_peak else None,
+            )
+        )
+
+    def plan(self, request: EditRequest) -> EditPlan:
+        """Return the request's own plan, checked, or else the instructor's; refuse what cannot be painted."""
+        if request.plan is None:
+            plan = self._planner.plan(request.image, request.instruction, request.history)
+        else:
+            plan = request.plan
+            try:
+                check_plan(plan)
+            except ReplyError as fault:
+                raise PlanFailed(f"the plan is not valid ({fault})", param="plan") from fault
+        if self._global_strength is None and any(step.kind is EditKind.GLOBAL for step in plan.steps):
+            raise UnsupportedEdit(
+                "this asks for a change of the whole picture, which this profile cannot paint: "
+                "name a thing to change, or ask for another background",
+                param="instruction",
+            )
+        return plan
+
+    def _paint(
+        self, pictures: tuple[Image, ...], region: Region, step: EditStep, options: tuple[PaintOptions, ...]
+    ) -> Generator[Denoised | Blended, None, list[Painting]]:
+        paintings: list[Painting] = []
+        for sample, (picture, option) in enumerate(zip(pictures, options, strict=True)):
+            painting = self._conductor.paint(picture, region.mask, step.caption, self._options(step, option))
+            paintings.append((yield from _renumbered(painting, sample, len(pictures))))
+        return paintings
+
+    def _options(self, step: EditStep, options: PaintOptions) -> PaintOptions:
+        negative = ", ".join(text for text in (step.negative, options.negative) if text)
+        strength = options.strength
+        if step.kind is EditKind.GLOBAL and self._global_strength is not None and strength == 1.0:
+            strength = self._global_strength
+        return replace(options, negative=negative, strength=strength)
+
+
+def _renumbered(
+    painting: Generator[Denoised | Blended, None, Painting], sample: int, samples: int
+) -> Generator[Denoised | Blended, None, Painting]:
+    """Pass on the events of one of several paintings as those of one, and close it when closed."""
+    try:
+        while True:
+            event = next(painting)
+            match event:
+                case Denoised(step=done, steps=steps):
+                    yield replace(event, step=sample * steps + done, steps=samples * steps)
+                case Blended(sample=inner):
+                    yield replace(event, sample=sample + inner)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        painting.close()
+
+
+@final
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self.seconds = {"plan": 0.0, "locate": 0.0, "paint": 0.0}
+
+    @contextmanager
+    def timed(self, stage: str) -> Generator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - start

@@ -1,0 +1,239 @@
+"""The locator: from one step of a plan to the pixels that may change."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, final
+
+import numpy as np
+
+from agents.placing import place, place_at
+from agents.ports import Detector, Segmenter
+from agents.selection import alike, in_order, nearest_to_box, related, suppress, to_pixels
+from agents.wording import Relation, Wording, bare_noun, read_wording
+from brushedit import masks
+from brushedit.errors import EmptyMask, InvalidMask, TargetNotFound
+from brushedit.types import (
+    Box,
+    Candidate,
+    EditKind,
+    EditRequest,
+    EditStep,
+    Image,
+    Region,
+    Which,
+    require_mask,
+)
+
+_SUBJECTS: Final = re.compile(r"\s*(?:,|\band\b)\s*")
+
+
+@final
+class Locator:
+    """Finds what a step is about. What a person gives (mask, box, points) wins over what the networks find.
+
+    Parameters
+    ----------
+    detector : Detector
+    segmenter : Segmenter
+    floor : float
+        Score below which a detection is no sighting, 0..1; the published system's first threshold is 0.3.
+    """
+
+    def __init__(self, detector: Detector, segmenter: Segmenter, floor: float = 0.3) -> None:
+        self._detector = detector
+        self._segmenter = segmenter
+        self._floor = floor
+        self._by_kind: Mapping[EditKind, Callable[[Image, EditStep, EditRequest], Region]] = {
+            EditKind.ADD: self._place,
+            EditKind.REMOVE: self._find,
+            EditKind.LOCAL: self._find,
+            EditKind.BACKGROUND: self._surround,
+            EditKind.GLOBAL: _everything,
+        }
+
+    def locate(self, image: Image, step: EditStep, request: EditRequest) -> Region:
+        """Return the region of one step.
+
+        Parameters
+        ----------
+        image : Image
+            The picture as the steps before this one left it.
+        step : EditStep
+        request : EditRequest
+            Its mask, box, points and `which`, given by a person, hold for every step of the plan.
+
+        Raises
+        ------
+        TargetNotFound
+            Nothing above the floor, or not what the words ask for; the message names the best guesses.
+        InvalidMask, EmptyMask
+            A mask, box or point that does not fit the picture, or a selection of nothing.
+        """
+        require_guidance(request)
+        if request.mask is not None and request.mask_mode == "replace":
+            return _selected(Region(request.mask))
+        region = self._by_kind[step.kind](image, step, request)
+        if request.mask is None:
+            return _selected(region)
+        mask = region.mask | request.mask if request.mask_mode == "add" else region.mask & ~request.mask
+        return _selected(Region(mask, region.candidates, region.chosen, region.scores))
+
+    def _find(self, image: Image, step: EditStep, request: EditRequest) -> Region:
+        if request.box is not None or request.points:
+            mask, score = self._segmenter.segment(image, _clipped(request.box, image), request.points)
+            return Region(mask, scores=(score,))
+        candidates = self._detect(image, step.target)
+        chosen = self._choose(image, candidates, step, request.which or step.which)
+        return self._segment(image, candidates, chosen)
+
+    def _place(self, image: Image, step: EditStep, request: EditRequest) -> Region:
+        size = image.shape[0], image.shape[1]
+        wording = read_wording(step.where)
+        if request.box is not None:
+            return _filled(_clipped(request.box, image) or request.box, size)
+        if request.points:
+            return _filled(
+                place_at([point for point in request.points if point.positive], wording, size), size
+            )
+        if step.box is not None:
+            return _filled(to_pixels(step.box, size), size)
+        return _filled(place(wording, self._anchors(image, wording), size), size)
+
+    def _surround(self, image: Image, step: EditStep, request: EditRequest) -> Region:
+        """Return all but the subjects (the published system looks for the word "background" instead)."""
+        if request.box is not None or request.points:
+            subjects = self._find(image, step, request)
+        else:
+            subjects = self._subjects(image, step)
+        return Region(~subjects.mask, subjects.candidates, subjects.chosen, subjects.scores)
+
+    def _subjects(self, image: Image, step: EditStep) -> Region:
+        """Return all that stays: each of "dog and bench", and every instance unless words pick one."""
+        which = Which.ONE if step.where else Which.ALL
+        names = [name for name in _SUBJECTS.split(step.target) if name]
+        found = [self._above_floor(image, name) for name in names]
+        if len(names) < 2 or not all(found):
+            candidates = self._detect(image, step.target)
+            return self._segment(image, candidates, self._choose(image, candidates, step, which))
+        candidates = tuple(candidate for some in found for candidate in some)
+        return self._segment(image, candidates, range(len(candidates)))
+
+    def _above_floor(self, image: Image, phrase: str) -> tuple[Candidate, ...]:
+        return suppress([c for c in self._detector.detect(image, phrase) if c.score >= self._floor])
+
+    def _detect(self, image: Image, phrase: str) -> tuple[Candidate, ...]:
+        candidates = self._above_floor(image, phrase)
+        if not candidates:
+            guesses = suppress(self._detector.detect(image, phrase))[:3]
+            raise TargetNotFound(
+                f'I cannot find "{phrase}" in the picture. The best guesses score {_told(guesses)}; '
+                f"{self._floor:.2f} is needed. Name it otherwise, or mark it with a mask, a box or a point.",
+                param="instruction",
+            )
+        return candidates
+
+    def _choose(
+        self, image: Image, candidates: Sequence[Candidate], step: EditStep, which: Which
+    ) -> Sequence[int]:
+        """Pick candidates by the words, then by the instructor's box, then by score."""
+        size = image.shape[0], image.shape[1]
+        indices = alike(candidates)
+        wording = read_wording(step.where)
+        if wording.relation is not None and len(indices) > 1:
+            indices = related(candidates, indices, wording.relation, self._anchors(image, wording))
+            if not indices:
+                raise TargetNotFound(
+                    f'I found {len(candidates)} × "{step.target}", but none {step.where}.',
+                    param="instruction",
+                )
+        if which is Which.ALL and not wording.orders:
+            return indices
+        if wording.orders:
+            picked = in_order(candidates, indices, wording, size)
+            if not picked:
+                raise TargetNotFound(
+                    f'I found only {len(indices)} × "{step.target}", so there is none "{step.where}".',
+                    param="instruction",
+                )
+            return picked
+        if wording.relation is not None:
+            return indices[: wording.count]
+        box = None if step.box is None else to_pixels(step.box, size)
+        return nearest_to_box(candidates, indices, box)[: wording.count]
+
+    def _anchors(self, image: Image, wording: Wording) -> list[Box]:
+        """Return a box for each thing the words refer to: the one they pick, or else the best."""
+        boxes: list[Box] = []
+        for anchor in wording.anchors:
+            found = self._detect(image, bare_noun(anchor))
+            ordered = in_order(found, alike(found), read_wording(anchor), (image.shape[0], image.shape[1]))
+            boxes += [found[index].box for index in (ordered or [0])[:1]]
+        if wording.relation is Relation.BETWEEN and len(boxes) == 2 and boxes[0] == boxes[1]:
+            raise TargetNotFound(f"I cannot tell {' and '.join(wording.anchors)} apart.", param="instruction")
+        return boxes
+
+    def _segment(self, image: Image, candidates: Sequence[Candidate], chosen: Sequence[int]) -> Region:
+        masks, scores = zip(
+            *(self._segmenter.segment(image, candidates[index].box, ()) for index in chosen), strict=True
+        )
+        return Region(np.logical_or.reduce(masks), tuple(candidates), tuple(chosen), tuple(scores))
+
+
+def require_guidance(request: EditRequest) -> None:
+    """Raise `InvalidMask` or `EmptyMask` where a person's mask, box or points do not fit the picture."""
+    height, width = request.image.shape[:2]
+    if request.mask is not None:
+        require_mask(request.mask, request.image)
+    if request.box is not None and _clipped(request.box, request.image) is None:
+        raise InvalidMask(
+            f"the box {_told_box(request.box)} lies outside the {width}x{height} picture", param="box"
+        )
+    for point in request.points:
+        if not (0 <= point.x < width and 0 <= point.y < height):
+            raise InvalidMask(
+                f"the point {point.x},{point.y} lies outside the {width}x{height} picture", param="points"
+            )
+    if request.points and request.box is None and not any(point.positive for point in request.points):
+        raise InvalidMask("points without a box need one on the target at least", param="points")
+
+
+def describe(region: Region, step: EditStep) -> str:
+    """Say what was chosen among how many and how to choose otherwise; "" where there is no choice."""
+    if len(region.candidates) < 2 or len(region.chosen) == len(region.candidates):
+        return ""
+    boxes = ", ".join(_told_box(region.candidates[index].box) for index in region.chosen)
+    return (
+        f'I found {len(region.candidates)} × "{step.target}" and took {len(region.chosen)}, at {boxes}: '
+        "say which (left, largest, second from the right), or ask for all."
+    )
+
+
+def _everything(image: Image, step: EditStep, request: EditRequest) -> Region:
+    del step, request
+    return Region(np.ones(image.shape[:2], dtype=np.bool_))
+
+
+def _filled(box: Box, size: tuple[int, int]) -> Region:
+    return Region(masks.from_box(box, *size))
+
+
+def _selected(region: Region) -> Region:
+    if not region.mask.any():
+        raise EmptyMask("nothing is selected, so nothing would change", param="mask")
+    return region
+
+
+def _clipped(box: Box | None, image: Image) -> Box | None:
+    """Return what of a box lies in the picture, None where nothing does."""
+    if box is None:
+        return None
+    inside = box.intersection(Box(0, 0, image.shape[1], image.shape[0]))
+    return None if inside.empty else inside
+
+
+def _told(candidates: Sequence[Candidate]) -> str:
+    return ", ".join(f"{c.score:.2f} at {_told_box(c.box)}" for c in candidates) or "nothing"
+
+
+def _told_box(box: Box) -> str:
+    return f"({box.x0}, {box.y0}, {box.x1}, {box.y1})"

@@ -1,0 +1,160 @@
+"""Spatial and ordinal words: what "second from the right", "largest" or "next to the red cone" ask for."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Order(StrEnum):
+    """An order the instances of a target can be counted in."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    TOP = "top"
+    BOTTOM = "bottom"
+    CENTER = "center"
+    MIDDLE = "middle"
+    FRONT = "front"
+    BACK = "back"
+    LARGEST = "largest"
+    SMALLEST = "smallest"
+    TALLEST = "tallest"
+    SHORTEST = "shortest"
+    WIDEST = "widest"
+
+
+class Relation(StrEnum):
+    """Where something is, seen from something else."""
+
+    BETWEEN = "between"
+    LEFT_OF = "left of"
+    RIGHT_OF = "right of"
+    ABOVE = "above"
+    BELOW = "below"
+    ON = "on"
+    INSIDE = "in"
+    IN_FRONT_OF = "in front of"
+    BEHIND = "behind"
+    NEXT_TO = "next to"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What the words of `EditStep.where` say.
+
+    Attributes
+    ----------
+    orders : tuple of Order
+        Orders to count in, taken together ("top left"); empty where the words give none.
+    ordinal : int
+        Which one in that order: 1 is the first, -1 the last.
+    count : int
+        How many, from that one on.
+    relation : Relation or None
+    anchors : tuple of str
+        What the relation refers to, in its own words ("left cube"); two for `BETWEEN`, one for the others.
+    """
+
+    orders: tuple[Order, ...] = ()
+    ordinal: int = 1
+    count: int = 1
+    relation: Relation | None = None
+    anchors: tuple[str, ...] = ()
+
+
+_ORDER_WORDS: Final[dict[Order, str]] = {
+    Order.LEFT: "left leftmost lefthand left-hand left-most",
+    Order.RIGHT: "right rightmost righthand right-hand right-most",
+    Order.TOP: "top topmost upper uppermost highest",
+    Order.BOTTOM: "bottom bottommost lower lowermost lowest",
+    Order.CENTER: "center centre central",
+    Order.MIDDLE: "middle",
+    Order.FRONT: "front foreground nearest closest frontmost",
+    Order.BACK: "back rear background farthest furthest rearmost",
+    Order.LARGEST: "large larger largest big bigger biggest huge",
+    Order.SMALLEST: "small smaller smallest little tiny tiniest",
+    Order.TALLEST: "tall taller tallest",
+    Order.SHORTEST: "short shorter shortest",
+    Order.WIDEST: "wide wider widest",
+}
+_ORDERS: Final = {word: order for order, words in _ORDER_WORDS.items() for word in words.split()}
+_ORDINAL_WORDS: Final = "first second third fourth fifth sixth seventh eighth ninth tenth"
+_ORDINALS: Final = {word: number for number, word in enumerate(_ORDINAL_WORDS.split(), start=1)} | {
+    "last": -1
+}
+_COUNTS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "both": 2, "pair": 2}
+
+_RELATION_WORDS: Final[tuple[tuple[str, Relation], ...]] = (
+    (r"(?:to |on |at )?(?:the )?(?:immediate )?left(?:[- ]hand)?(?: side)? of", Relation.LEFT_OF),
+    (r"(?:to |on |at )?(?:the )?(?:immediate )?right(?:[- ]hand)?(?: side)? of", Relation.RIGHT_OF),
+    (r"(?:in )?(?:the )?front of", Relation.IN_FRONT_OF),
+    (r"behind|in back of", Relation.BEHIND),
+    (r"on top of|atop|onto|resting on|standing on|sitting on|lying on", Relation.ON),
+    (r"above|over", Relation.ABOVE),
+    (r"below|underneath|beneath|under", Relation.BELOW),
+    (
+        r"next to|beside|besides|near to|near|close to|closest to|nearest to|adjacent to|alongside|by",
+        Relation.NEXT_TO,
+    ),
+    (r"inside of|inside|within|into|in", Relation.INSIDE),
+    (r"on", Relation.ON),
+)
+_NO_THINGS: Final = (
+    "picture image photo photograph frame scene view canvas shot camera viewer "
+    "corner side edge half part area row line it them us me"
+)
+_PICTURE: Final = frozenset(_NO_THINGS.split())
+_BETWEEN: Final = re.compile(r"\b(?:in )?between (?P<first>.+?) and (?P<second>.+)$")
+_RELATIONS: Final = tuple(
+    (re.compile(rf"\b(?:{words}) (?P<anchor>.+)$"), relation) for words, relation in _RELATION_WORDS
+)
+_ARTICLE: Final = re.compile(r"^(?:the|a|an|this|that|my|our|his|her|its|their|some)\s+")
+_NUMBERED: Final = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
+
+
+def read_wording(where: str) -> Wording:
+    """Return what the words of a plan's `where` ask for; words of no known meaning are passed over."""
+    text = " ".join(re.sub(r"[^\w\s-]", " ", where.lower()).split())
+    relation, anchors, text = _read_relation(text)
+    orders: list[Order] = []
+    ordinal, count = 1, 1
+    for word in text.split():
+        numbered = _NUMBERED.match(word)
+        if numbered:
+            ordinal = max(1, int(numbered.group(1)))
+        elif word in _ORDINALS:
+            ordinal = _ORDINALS[word]
+        elif word in _COUNTS:
+            count = _COUNTS[word]
+        elif word in _ORDERS and _ORDERS[word] not in orders:
+            orders.append(_ORDERS[word])
+    if ordinal != 1 and not orders:
+        orders.append(Order.LEFT)
+    return Wording(tuple(orders), ordinal, count, relation, anchors)
+
+
+def _read_relation(text: str) -> tuple[Relation | None, tuple[str, ...], str]:
+    """Return the relation, its anchors, and the words before it."""
+    between = _BETWEEN.search(text)
+    if between:
+        anchors = (between["first"], between["second"])
+        return Relation.BETWEEN, anchors, text[: between.start()]
+    for pattern, relation in _RELATIONS:
+        found = pattern.search(text)
+        if found and _is_thing(found["anchor"]):
+            return relation, (found["anchor"],), text[: found.start()]
+    return None, (), text
+
+
+def bare_noun(phrase: str) -> str:
+    """Return a phrase without article and without the words of an order ("left cube": "cube")."""
+    known = _ORDERS.keys() | _ORDINALS.keys()
+    words = [word for word in _ARTICLE.sub("", phrase.strip().lower()).split() if word not in known]
+    return _ARTICLE.sub("", " ".join(words).removeprefix("of "))
+
+
+def _is_thing(anchor: str) -> bool:
+    """Tell "in the box" from "in the top left corner of the picture" and "on the left"."""
+    words = bare_noun(anchor).split()
+    return bool(words) and words[-1] not in _PICTURE

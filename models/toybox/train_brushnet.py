@@ -1,0 +1,59 @@
+"""The toybox's BrushNet: the paper's recipe on toy crops, beside the frozen base model."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from brushedit.diffusion.brushnet import BrushNetModel
+from brushedit.training.brushnet import BrushNetObjective, Examples, conditioning_of
+from brushedit.training.loop import Budget, Progress, Recipe, Trainer
+from models.toybox.crops import Crops
+from models.toybox.latents import Latents, TextStates
+from models.toybox.train_base import SCHEDULE
+
+
+@dataclass(frozen=True)
+class BrushNetRecipe:
+    """Hyper-parameters; `dropped` is the share of empty captions, `hole_weight` that of `BrushNetObjective`."""
+
+    batch: int = 16
+    dropped: float = 0.1
+    hole_weight: float = 3.0
+    steps: Recipe = Recipe(learning_rate=1e-3, warmup=100, hold=0.4, ema=0.998)
+
+
+def train_brushnet(
+    out: Path, crops: Crops, budget: Budget, *, device: torch.device, recipe: BrushNetRecipe | None = None
+) -> Generator[Progress]:
+    """Train into ``out``/brushnetX beside ``out``/base_model, or go on from ``out``/checkpoints/brushnet."""
+    recipe = recipe or BrushNetRecipe()
+    base = out / "base_model"
+    vae = AutoencoderKL.from_pretrained(base / "vae", torch_dtype=torch.float32).to(device).eval()
+    unet = UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32).to(device)
+    encoder = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32).to(device)
+    states = TextStates(CLIPTokenizer.from_pretrained(base / "tokenizer"), encoder)
+    whole = Latents(out / "latents", crops, vae, masked=False)
+    masked = Latents(out / "latents", crops, vae, masked=True)
+
+    def draw(rng: np.random.Generator, generator: torch.Generator) -> Examples:  # noqa: ARG001
+        chunk, rows = crops.draw(rng, recipe.batch)
+        holes = torch.from_numpy(crops.pixels(chunk)[rows][..., 3] > 0).to(device)
+        captions = ["" if rng.random() < recipe.dropped else crops.captions[chunk][row] for row in rows]
+        return Examples(
+            whole.rows(chunk, rows, device),
+            conditioning_of(masked.rows(chunk, rows, device), holes),
+            states.of(captions),
+        )
+
+    brushnet = BrushNetModel.from_unet(unet)
+    objective = BrushNetObjective(brushnet, unet, SCHEDULE, draw, recipe.batch, recipe.hole_weight)
+    trainer = Trainer(objective, recipe.steps, budget, out / "checkpoints" / "brushnet")
+    yield from trainer.run()
+    trainer.load_average()
+    brushnet.eval().to(torch.float16).save_pretrained(out / "brushnetX")

@@ -1,0 +1,191 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.editor import Editor
+from agents.locator import Locator
+from agents.planner import Planner, read_prompt
+from brushedit.errors import EditError, PlanFailed, UnsupportedEdit
+from brushedit.events import Blended, Denoised, Event, Finished, Located, Planned
+from brushedit.types import (
+    Box,
+    EditKind,
+    EditPlan,
+    EditRequest,
+    EditResult,
+    EditStep,
+    PaintOptions,
+    Region,
+)
+from tests.agents.fakes import FilledBoxes, FlatPainter, NamedBoxes, ScriptedModel, plan_reply, step_json
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+OPTIONS = PaintOptions(steps=2, seed=5)
+CUBE, BALL = (5, 5, 15, 15), (40, 20, 50, 30)
+REQUEST = EditRequest(IMAGE, "remove the blue cube", options=OPTIONS)
+TWO_STEPS = plan_reply(
+    step_json(), step_json(kind="local", target="ball", caption="a green ball", negative="red")
+)
+
+
+def editor_of(*answers: str, **options: Any) -> tuple[Editor, ScriptedModel, NamedBoxes, FlatPainter]:
+    model, detector, painter = (
+        ScriptedModel(*answers),
+        NamedBoxes(blue_cube=[(CUBE, 0.9)], ball=[(BALL, 0.8)]),
+        FlatPainter(),
+    )
+    editor = Editor(Planner(model, read_prompt("plan")), Locator(detector, FilledBoxes()), painter, **options)
+    return editor, model, detector, painter
+
+
+def result_of(events: list[Event]) -> EditResult:
+    assert isinstance(events[-1], Finished)
+    return events[-1].result
+
+
+def test_events_come_in_order_and_the_result_last() -> None:
+    editor, model, _, painter = editor_of(plan_reply())
+    events = list(editor.edit(REQUEST))
+    assert [type(event) for event in events] == [Planned, Located, Denoised, Denoised, Blended, Finished]
+    result = result_of(events)
+    assert len(model.prompts) == 1
+    assert painter.asked[0][2] == "an empty beach"
+    assert result.seeds == (5,)
+    assert set(result.timings) == {"plan", "locate", "paint"}
+    assert result.peak_memory is None
+
+
+def test_nothing_outside_the_regions_changes_over_several_steps() -> None:
+    editor, _, _, painter = editor_of(TWO_STEPS)
+    result = result_of(list(editor.edit(REQUEST)))
+    assert np.array_equal(painter.asked[1][0], painter_output(painter, 0)), (
+        "the second step gets the first one's picture"
+    )
+    assert [step.kind for step in result.plan.steps] == [EditKind.REMOVE, EditKind.LOCAL]
+    assert len(result.regions) == 2
+    changed = (result.images[0] != IMAGE).any(axis=2)
+    assert changed[5:15, 5:15].all()
+    assert changed[20:30, 40:50].any()
+    report = result.reports[0]
+    assert report.outside_max_delta == report.outside_changed == 0
+    # Both steps' regions, each grown by the painter's two pixels, and measured against the first input.
+    assert report.region_fraction == pytest.approx(2 * (14 * 14 - 4 * 3) / (40 * 60), abs=0.01)
+    assert report.changed_fraction > 0.07
+
+
+def painter_output(painter: FlatPainter, index: int) -> np.ndarray[Any, Any]:
+    image, mask, caption, options = painter.asked[index]
+    painting = FlatPainter().paint(image, mask, caption, options)
+    while True:
+        try:
+            next(painting)
+        except StopIteration as stop:
+            return stop.value.images[0]
+
+
+def test_samples_go_their_own_ways_through_the_steps() -> None:
+    editor, _, _, painter = editor_of(TWO_STEPS)
+    request = replace(REQUEST, options=replace(OPTIONS, samples=2))
+    events = list(editor.edit(request))
+    result = result_of(events)
+    assert result.seeds == (5, 6)
+    assert len(result.images) == len(result.reports) == 2
+    assert [options.seed for _, _, _, options in painter.asked] == [5, 5, 6]
+    for seed, image in zip(result.seeds, result.images, strict=True):
+        alone = editor_of(TWO_STEPS)[0]
+        assert np.array_equal(
+            result_of(list(alone.edit(replace(REQUEST, options=replace(OPTIONS, seed=seed))))).images[0],
+            image,
+        )
+    second = events[[type(event) for event in events].index(Located, 2) + 1 : -1]
+    assert [event.step for event in second if isinstance(event, Denoised)] == [1, 2, 3, 4]
+    assert {event.steps for event in second if isinstance(event, Denoised)} == {4}
+    assert [event.sample for event in second if isinstance(event, Blended)] == [0, 1]
+
+
+def test_a_persons_plan_and_regions_resume_at_painting() -> None:
+    editor, model, detector, painter = editor_of()
+    mask = np.zeros(IMAGE.shape[:2], dtype=np.bool_)
+    mask[30:35, 30:35] = True
+    plan = EditPlan((EditStep(EditKind.LOCAL, "anything", "a caption of my own"),))
+    events = list(editor.edit(replace(REQUEST, instruction="", plan=plan), {0: Region(mask)}))
+    assert result_of(events).plan == plan
+    assert model.prompts == detector.asked == []
+    assert np.array_equal(painter.asked[0][1], mask)
+    assert painter.asked[0][2] == "a caption of my own"
+
+
+def test_a_persons_plan_alone_resumes_at_locating() -> None:
+    editor, model, detector, _ = editor_of()
+    plan = EditPlan((EditStep(EditKind.REMOVE, "ball", "a beach"),))
+    result_of(list(editor.edit(replace(REQUEST, plan=plan))))
+    assert model.prompts == []
+    assert detector.asked == ["ball"]
+
+
+def test_a_persons_invalid_plan_is_refused_by_name() -> None:
+    editor, *_ = editor_of()
+    with pytest.raises(PlanFailed) as caught:
+        next(editor.edit(replace(REQUEST, plan=EditPlan(()))))
+    assert caught.value.param == "plan"
+
+
+def test_closing_the_events_stops_the_painter() -> None:
+    editor, _, _, painter = editor_of(plan_reply())
+    events = editor.edit(REQUEST)
+    for event in events:
+        if isinstance(event, Denoised):
+            break
+    events.close()
+    assert painter.closed == 1
+
+
+def test_a_whole_picture_change_starts_from_the_noised_original() -> None:
+    change = plan_reply(step_json(kind="global", target="picture", caption="a watercolour"))
+    editor, _, _, painter = editor_of(change, change, global_strength=0.6)
+    list(editor.edit(REQUEST))
+    list(editor.edit(replace(REQUEST, options=replace(OPTIONS, strength=0.3))))
+    assert [options.strength for _, _, _, options in painter.asked] == [0.6, 0.3]
+    assert painter.asked[0][1].all()
+
+
+def test_a_whole_picture_change_is_refused_where_it_cannot_be_painted() -> None:
+    editor, _, _, painter = editor_of(
+        plan_reply(step_json(kind="global", target="picture", caption="a watercolour")), global_strength=None
+    )
+    with pytest.raises(UnsupportedEdit, match="whole picture"):
+        list(editor.edit(REQUEST))
+    assert painter.asked == []
+
+
+def test_both_negatives_reach_the_painter() -> None:
+    editor, _, _, painter = editor_of(TWO_STEPS)
+    list(editor.edit(replace(REQUEST, options=replace(OPTIONS, negative="blur"))))
+    assert [options.negative for _, _, _, options in painter.asked] == ["blur", "red, blur"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"image": IMAGE[..., 0]}, "invalid_image"),
+        ({"box": Box(100, 100, 120, 120)}, "invalid_mask"),
+        ({"mask": np.ones((3, 3), dtype=np.bool_)}, "invalid_mask"),
+        ({"instruction": " "}, "invalid_instruction"),
+        ({"instruction": "x" * 20_000}, "invalid_instruction"),
+    ],
+)
+def test_a_bad_request_costs_no_call(changes: dict[str, Any], code: str) -> None:
+    editor, model, detector, painter = editor_of(plan_reply())
+    with pytest.raises(EditError) as caught:
+        list(editor.edit(replace(REQUEST, **changes)))
+    assert caught.value.code == code
+    assert model.prompts == detector.asked == painter.asked == []
+
+
+def test_the_peak_is_that_of_this_edit() -> None:
+    peaks = iter([999, 123])
+    editor, *_ = editor_of(plan_reply(), read_peak=lambda: next(peaks))
+    assert result_of(list(editor.edit(REQUEST))).peak_memory == 123

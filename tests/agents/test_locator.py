@@ -1,0 +1,294 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.locator import Locator, describe
+from agents.selection import suppress, to_pixels
+from brushedit.errors import EditError, EmptyMask, TargetNotFound
+from brushedit.types import Box, Candidate, EditKind, EditRequest, EditStep, Mask, Point, Region, Which
+from tests.agents.fakes import FilledBoxes, NamedBoxes
+
+HEIGHT, WIDTH = 60, 120
+IMAGE = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+REQUEST = EditRequest(IMAGE, "an instruction")
+LEFT, MIDDLE, RIGHT, LARGE = (5, 30, 15, 40), (40, 30, 50, 40), (70, 10, 80, 20), (90, 20, 115, 50)
+CUBES = [(MIDDLE, 0.9), (RIGHT, 0.8), (LEFT, 0.7), (LARGE, 0.6)]
+CONE = (52, 28, 60, 42)
+
+
+def step(kind: EditKind = EditKind.REMOVE, target: str = "cube", **fields: Any) -> EditStep:
+    return EditStep(kind, target, "a beach", **fields)
+
+
+def found(locator: Locator, of: EditStep, request: EditRequest = REQUEST) -> Box:
+    return bounds(locator.locate(IMAGE, of, request).mask)
+
+
+def bounds(mask: Mask) -> Box:
+    rows, columns = np.nonzero(mask)
+    return Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+
+
+def locator_of(**names: Sequence[tuple[tuple[int, int, int, int], float]]) -> Locator:
+    return Locator(NamedBoxes(**names), FilledBoxes(), floor=0.3)
+
+
+CASES = [
+    ("", MIDDLE),
+    ("left", LEFT),
+    ("the leftmost one", LEFT),
+    ("right", LARGE),
+    ("second from the right", RIGHT),
+    ("second from the left", MIDDLE),
+    ("third", RIGHT),
+    ("last", LARGE),
+    ("top", RIGHT),
+    ("at the top of the picture", RIGHT),
+    ("bottom left", LEFT),
+    ("top right corner", RIGHT),
+    ("largest", LARGE),
+    ("the bigger one", LARGE),
+    ("in the foreground", LARGE),
+    ("in the background", RIGHT),
+    ("next to the cone", MIDDLE),
+    ("to the left of the cone", MIDDLE),
+    ("right of the cone", RIGHT),
+    ("above the cone", RIGHT),
+    ("between the cone and the ball", RIGHT),
+]
+
+
+@pytest.mark.parametrize(("where", "expected"), CASES)
+def test_words_pick_the_one_they_mean(where: str, expected: tuple[int, int, int, int]) -> None:
+    locator = locator_of(cube=CUBES, cone=[(CONE, 0.9)], ball=[((85, 5, 95, 15), 0.9)])
+    assert found(locator, step(where=where)) == Box(*expected)
+
+
+def test_the_middle_one_of_three_is_counted_not_measured() -> None:
+    locator = locator_of(cube=[((0, 0, 10, 10), 0.9), ((20, 0, 30, 10), 0.9), ((40, 0, 50, 10), 0.9)])
+    assert found(locator, step(where="the middle one")) == Box(20, 0, 30, 10)
+
+
+def test_a_count_takes_so_many() -> None:
+    region = locator_of(cube=CUBES).locate(IMAGE, step(where="the two on the left"), REQUEST)
+    assert [region.candidates[index].box for index in region.chosen] == [Box(*LEFT), Box(*MIDDLE)]
+
+
+def test_no_fifth_among_four() -> None:
+    with pytest.raises(TargetNotFound, match="only 4"):
+        locator_of(cube=CUBES).locate(IMAGE, step(where="fifth from the left"), REQUEST)
+
+
+def test_a_relation_that_holds_for_none_is_said() -> None:
+    with pytest.raises(TargetNotFound, match="none below the cone"):
+        locator_of(cube=CUBES[:2], cone=[((40, 50, 50, 60), 0.9)]).locate(
+            IMAGE, step(where="below the cone"), REQUEST
+        )
+
+
+def test_a_missing_anchor_is_named() -> None:
+    with pytest.raises(TargetNotFound, match="cone"):
+        locator_of(cube=CUBES).locate(IMAGE, step(where="next to the cone"), REQUEST)
+
+
+def test_a_lone_target_needs_no_words_and_no_anchor() -> None:
+    detector = NamedBoxes(cube=[(LEFT, 0.9)])
+    assert found(Locator(detector, FilledBoxes()), step(where="right of the cone")) == Box(*LEFT)
+    assert detector.asked == ["cube"]
+
+
+def test_the_instructors_box_picks_among_equals() -> None:
+    x0, y0, x1, y1 = RIGHT
+    box = (x0 * 1000 // WIDTH, y0 * 1000 // HEIGHT, x1 * 1000 // WIDTH, y1 * 1000 // HEIGHT)
+    assert found(locator_of(cube=CUBES), step(box=box)) == Box(*RIGHT)
+    assert found(locator_of(cube=CUBES), step(box=(0, 900, 10, 1000))) == Box(*MIDDLE)
+
+
+def test_plurals_take_every_instance_and_no_faint_double() -> None:
+    cubes = [*CUBES, ((41, 31, 51, 41), 0.85), ((100, 0, 110, 5), 0.35)]
+    region = locator_of(cube=cubes).locate(IMAGE, step(which=Which.ALL), REQUEST)
+    expected = np.zeros(IMAGE.shape[:2], dtype=bool)
+    for x0, y0, x1, y1 in (LEFT, MIDDLE, RIGHT, LARGE):
+        expected[y0:y1, x0:x1] = True
+    assert np.array_equal(region.mask, expected)
+    assert region.scores == (0.9,) * 4
+
+
+def test_a_persons_which_overrides_the_plan() -> None:
+    region = locator_of(cube=CUBES).locate(IMAGE, step(), replace(REQUEST, which=Which.ALL))
+    assert len(region.chosen) == 4
+
+
+def test_below_the_floor_nothing_is_found_and_the_guesses_are_told() -> None:
+    with pytest.raises(TargetNotFound) as caught:
+        locator_of(cube=[(LEFT, 0.29), (RIGHT, 0.1)]).locate(IMAGE, step(), REQUEST)
+    assert caught.value.code == "target_not_found"
+    assert "0.29 at (5, 30, 15, 40), 0.10 at (70, 10, 80, 20)" in caught.value.message
+    assert '"cube"' in caught.value.message
+
+
+def test_one_of_several_is_taken_and_said() -> None:
+    region = locator_of(cube=CUBES).locate(IMAGE, step(), REQUEST)
+    assert len(region.candidates) == 4
+    assert region.chosen == (0,)
+    assert 'I found 4 × "cube"' in describe(region, step())
+    assert describe(Region(region.mask), step()) == ""
+
+
+def test_a_persons_box_and_points_go_to_the_segmenter_alone() -> None:
+    detector = NamedBoxes()
+    locator = Locator(detector, FilledBoxes())
+    assert found(locator, step(), replace(REQUEST, box=Box(-5, -5, 7, 8))) == Box(0, 0, 7, 8)
+    assert found(locator, step(), replace(REQUEST, points=(Point(3, 4),))) == Box(3, 4, 4, 5)
+    assert detector.asked == []
+
+
+def square(box: Box) -> Mask:
+    mask = np.zeros(IMAGE.shape[:2], dtype=np.bool_)
+    mask[box.y0 : box.y1, box.x0 : box.x1] = True
+    return mask
+
+
+def test_a_persons_mask_replaces_adds_or_subtracts() -> None:
+    locator = locator_of(cube=[(LEFT, 0.9)])
+    mine, cube = square(Box(10, 35, 30, 45)), square(Box(*LEFT))
+    results = {
+        mode: locator.locate(IMAGE, step(), replace(REQUEST, mask=mine, mask_mode=mode)).mask
+        for mode in ("replace", "add", "subtract")
+    }
+    assert np.array_equal(results["replace"], mine)
+    assert np.array_equal(results["add"], mine | cube)
+    assert np.array_equal(results["subtract"], cube & ~mine)
+    with pytest.raises(EmptyMask):
+        locator.locate(IMAGE, step(), replace(REQUEST, mask=np.ones_like(mine), mask_mode="subtract"))
+
+
+@pytest.mark.parametrize(
+    ("guidance", "code", "param"),
+    [
+        ({"box": Box(200, 0, 220, 10)}, "invalid_mask", "box"),
+        ({"box": Box(10, 10, 10, 20)}, "invalid_mask", "box"),
+        ({"points": (Point(WIDTH, 0),)}, "invalid_mask", "points"),
+        ({"points": (Point(0, 0, positive=False),)}, "invalid_mask", "points"),
+        ({"mask": np.ones((5, 5), dtype=np.bool_)}, "invalid_mask", "mask"),
+        ({"mask": np.zeros((HEIGHT, WIDTH), dtype=np.bool_)}, "mask_empty", "mask"),
+    ],
+)
+def test_guidance_that_does_not_fit_is_refused(guidance: dict[str, Any], code: str, param: str) -> None:
+    with pytest.raises(EditError) as caught:
+        locator_of(cube=CUBES).locate(IMAGE, step(), replace(REQUEST, **guidance))
+    assert (caught.value.code, caught.value.param) == (code, param)
+
+
+def test_the_background_is_all_but_every_subject() -> None:
+    locator = locator_of(dog=[(LEFT, 0.9), (RIGHT, 0.8)], bench=[(LARGE, 0.5)])
+    kept = ~locator.locate(IMAGE, step(EditKind.BACKGROUND, "dog and bench"), REQUEST).mask
+    assert np.array_equal(kept, square(Box(*LEFT)) | square(Box(*RIGHT)) | square(Box(*LARGE)))
+
+
+def test_one_subject_of_two_words_is_looked_for_as_a_whole() -> None:
+    locator = Locator(NamedBoxes(**{"black and white cat": [(LEFT, 0.9)]}), FilledBoxes())
+    region = locator.locate(IMAGE, step(EditKind.BACKGROUND, "black and white cat"), REQUEST)
+    assert np.array_equal(~region.mask, square(Box(*LEFT)))
+
+
+def test_a_background_behind_nothing_known_is_an_error() -> None:
+    with pytest.raises(TargetNotFound):
+        locator_of().locate(IMAGE, step(EditKind.BACKGROUND, "dog"), REQUEST)
+
+
+def test_a_change_of_the_whole_picture_covers_it() -> None:
+    assert locator_of().locate(IMAGE, step(EditKind.GLOBAL, "picture"), REQUEST).mask.all()
+
+
+@pytest.mark.parametrize(
+    ("where", "check"),
+    [
+        ("on the left", lambda box: box.x1 < WIDTH / 2),
+        ("on the right", lambda box: box.x0 > WIDTH / 2),
+        ("at the top", lambda box: box.y1 < HEIGHT / 2 + 1),
+        ("next to the cone", lambda box: box.x0 == 60 and box.y1 == 42 and box.width == 8),
+        ("to the left of the cone", lambda box: box.x1 == 52 and box.y1 == 42),
+        ("above the cone", lambda box: box.y1 == 28),
+        ("between the cone and the ball", lambda box: 52 < (box.x0 + box.x1) / 2 < 95),
+        ("", lambda box: abs(box.x0 + box.x1 - WIDTH) <= 1),
+    ],
+)
+def test_added_things_go_where_the_words_say(where: str, check: Any) -> None:
+    locator = locator_of(cone=[(CONE, 0.9)], ball=[((85, 5, 95, 15), 0.9)])
+    assert check(found(locator, step(EditKind.ADD, "star", where=where)))
+
+
+def test_an_added_thing_goes_into_a_persons_box_before_the_instructors() -> None:
+    locator = locator_of()
+    planned = step(EditKind.ADD, "star", box=(500, 500, 1000, 1000), where="left")
+    assert found(locator, planned) == Box(60, 30, 120, 60)
+    assert found(locator, planned, replace(REQUEST, box=Box(1, 2, 3, 4))) == Box(1, 2, 3, 4)
+    assert found(locator, planned, replace(REQUEST, points=(Point(10, 10),))).x1 < 30
+
+
+@given(
+    box=st.tuples(*[st.integers(0, 1000)] * 4),
+    height=st.integers(1, 50),
+    width=st.integers(1, 50),
+)
+def test_an_instructors_box_is_never_empty_nor_outside(
+    box: tuple[int, int, int, int], height: int, width: int
+) -> None:
+    pixels = to_pixels(box, (height, width))
+    assert not pixels.empty
+    assert pixels.intersection(Box(0, 0, width, height)) == pixels
+
+
+WORDS = (
+    "left right top bottom middle second third last largest small next to the cone left of above in front of "
+    "behind between and ball on in two of picture corner other"
+)
+words = st.sampled_from(WORDS.split())
+
+
+@given(st.lists(words, max_size=8).map(" ".join), st.integers(1, 40), st.integers(1, 40))
+def test_any_words_place_a_thing_inside_the_picture(where: str, height: int, width: int) -> None:
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+
+    class Everything(NamedBoxes):
+        def detect(self, image: Any, phrase: str) -> Sequence[Candidate]:
+            return [
+                Candidate(Box(0, 0, 1, 1), 0.9, phrase),
+                Candidate(Box(width - 1, 0, width, height), 0.8, phrase),
+            ]
+
+    locator = Locator(Everything(), FilledBoxes())
+    try:
+        region = locator.locate(image, step(EditKind.ADD, "star", where=where), EditRequest(image, "x"))
+    except TargetNotFound:
+        assert "between" in where
+    else:
+        assert region.mask.any()
+
+
+boxes = st.builds(
+    lambda x, y, w, h: Box(x, y, x + w, y + h),
+    st.integers(0, 50),
+    st.integers(0, 50),
+    st.integers(1, 20),
+    st.integers(1, 20),
+)
+
+
+@given(st.lists(st.builds(Candidate, boxes, st.floats(0, 1), st.just("cube")), max_size=12))
+def test_suppression_keeps_the_best_of_each_heap(candidates: list[Candidate]) -> None:
+    kept = suppress(candidates, overlap=0.5)
+    assert list(kept) == sorted(kept, key=lambda c: -c.score)
+    for candidate in candidates:
+        assert any(
+            candidate == other or (candidate.box.iou(other.box) > 0.5 and other.score >= candidate.score)
+            for other in kept
+        )
+    for index, candidate in enumerate(kept):
+        assert all(candidate.box.iou(other.box) <= 0.5 for other in kept[:index])
