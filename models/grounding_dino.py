@@ -262,7 +262,8 @@ class GroundingDino:
             self._config.shorter_side / min(height, width), self._config.longest_side / max(height, width)
         )
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float()[None] / 255
+        # A copy: pictures read from files may be read-only, and torch wants them writable.
+        pixels = torch.from_numpy(image.copy()).permute(2, 0, 1).float()[None] / 255
         resized = F.interpolate(pixels, size, mode="bilinear", antialias=True)[0]
         return (resized - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_STD)[:, None, None]
 

@@ -86,6 +86,14 @@ class Placement:
         self._resident[id(network)] = network
         yield
 
+    def make_room(self, need: int) -> None:
+        """Send networks away, the longest unused first, until the device has `need` bytes free."""
+        while (
+            self.device.type == "cuda" and self._resident and torch.cuda.mem_get_info(self.device)[0] < need
+        ):
+            self._resident.pop(next(iter(self._resident))).to("cpu")
+            torch.cuda.empty_cache()
+
     @property
     def resident(self) -> tuple[nn.Module, ...]:
         """The networks on the device, the longest unused first."""

@@ -159,6 +159,15 @@ def _download(source: Source) -> None:
         raise InvalidWeights(f"{source.repo} sent other files than the catalog's: {', '.join(damaged)}")
 
 
+def lacking(profile: Profile, roots: Sequence[Path] = ()) -> tuple[Role, ...]:
+    """Return the networks of a profile of which some file is nowhere; nothing is read, so it is quick."""
+    return tuple(
+        role
+        for role, network in profile.networks.items()
+        if not all(_is_found(source, roots) for source in sources(network))
+    )
+
+
 def check(profile: Profile, roots: Sequence[Path] = ()) -> tuple[Finding, ...]:
     """Return, for each source of a profile's networks, what is there, what is missing and what is damaged."""
     return tuple(

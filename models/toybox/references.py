@@ -104,7 +104,7 @@ def resolve(scene: Scene, reference: Reference) -> tuple[int, ...]:
 def sample_reference(
     rng: np.random.Generator, scene: Scene, *, kinded: bool = False, colored: bool = False
 ) -> Reference | None:
-    """Draw a reference that plainly means one thing, with spatial words mostly where there is a choice.
+    """Draw a reference that plainly means one thing, preferring those that need spatial words.
 
     Parameters
     ----------
@@ -120,8 +120,10 @@ def sample_reference(
         index = int(rng.integers(len(scene.things)))
         thing = scene.things[index]
         style = 0.0 if colored else rng.random()
-        target = thing.name if style < 0.6 else str(thing.kind) if style < 0.92 or kinded else OBJECT
+        target = thing.name if style < 0.45 else str(thing.kind) if style < 0.87 or kinded else OBJECT
         choice = len(fitting(scene, target)) > 1 or target == OBJECT
+        if not choice and rng.random() < 0.35:
+            continue
         if rng.random() < (0.35 if choice else 0.12):
             others = [other for i, other in enumerate(scene.things) if i != index]
             if not others:
@@ -130,7 +132,7 @@ def sample_reference(
             anchor = other.name if rng.random() < 0.6 else str(other.kind)
             where = f"{RELATIONS[rng.integers(len(RELATIONS))]} the {anchor}"
         elif choice:
-            words = (*OPPOSITES, "left", "right", "middle", *ORDINALS)
+            words = (*OPPOSITES, "left", "right", "middle", "middle", *ORDINALS)
             where = words[rng.integers(len(words))]
         else:
             where = ""

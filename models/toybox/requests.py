@@ -120,6 +120,10 @@ def _add_beside(rng: Rng, scene: Scene, kind: Kind, color: Color | None) -> Requ
     change = edits.add_beside(scene, kind, color, relation, anchor, rng=rng)
     if change.frame is None or not is_free(change.frame, scene.things):
         return None
+    there = scene.things[resolve(scene, Reference(anchor))[0]].window
+    if relation == "next to" and abs(there.x0 + there.x1 - scene.aspect) < 0.1:
+        # Which side has more room is too close to call.
+        return None
     slots = {"a": new_words(rng, kind, color), "p": place_words(rng, change.step.where)}
     return Request("add", (change,), slots)
 

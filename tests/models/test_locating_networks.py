@@ -16,6 +16,7 @@ from tests.models import tiny
 CPU = Placement(torch.device("cpu"))
 RNG = np.random.default_rng(0)
 IMAGE: Image = RNG.integers(0, 256, (50, 90, 3), dtype=np.uint8)
+IMAGE.flags.writeable = False
 OTHER: Image = RNG.integers(0, 256, (90, 50, 3), dtype=np.uint8)
 
 

@@ -1,0 +1,208 @@
+"""`brushedit edit`: a picture and a sentence in, the edited picture out."""
+
+import json
+import secrets
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app import __version__
+from app.commands.options import (
+    BoxOption,
+    DeviceOption,
+    DtypeOption,
+    InstructorOption,
+    PointOption,
+    ProfileOption,
+    WeightsOption,
+    read_box,
+    read_choice,
+    read_points,
+)
+from brushedit.errors import InvalidOption, OutputNotWritable
+
+if TYPE_CHECKING:
+    from agents.editor import Editor
+    from app.pictures import Picture
+    from brushedit.types import EditPlan, EditRequest, EditResult
+
+_MAX_RANDOM_SEED = 2**32
+"""Drawn seeds stay short enough to be typed again."""
+
+
+def edit(
+    image: Annotated[Path, typer.Argument(help="The picture: PNG, JPEG or WebP.")],
+    instruction: Annotated[str, typer.Argument(help="What to change, in your own words.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where the result goes; its suffix names the format.")
+    ],
+    mask: Annotated[Path | None, typer.Option(help="Your own mask: white = change, or alpha 0.")] = None,
+    mask_mode: Annotated[
+        str, typer.Option(help="replace, add to or subtract from what is found.")
+    ] = "replace",
+    box: BoxOption = "",
+    point: PointOption = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="A plan as JSON (`brushedit plan`); nothing is planned.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every such thing, not one.")] = False,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Classifier-free guidance scale.")] = 7.5,
+    negative: Annotated[str, typer.Option(help="What must not appear.")] = "",
+    strength: Annotated[float, typer.Option(help="Below 1: start from the noised original.")] = 1.0,
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed, same bytes; drawn and printed if not given.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="How many pictures; seeds count up.")] = 1,
+    show_mask: Annotated[
+        Path | None, typer.Option(help="Write the region as a PNG, white = may change.")
+    ] = None,
+    profile: ProfileOption = "toybox",
+    weights: WeightsOption = None,
+    instructor: InstructorOption = "",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    metadata: Annotated[bool, typer.Option(help="--no-metadata leaves the recipe out of a PNG.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Edit a picture by a sentence; everything outside the edit stays identical, bit for bit."""
+    from app.bootstrap import load_editor
+    from app.pictures import check_writable, read, read_mask
+    from brushedit.types import EditRequest, PaintOptions, Which
+
+    if mask_mode not in ("replace", "add", "subtract"):
+        raise InvalidOption(
+            f"mask_mode must be replace, add or subtract, not {mask_mode!r}", param="mask_mode"
+        )
+    picture = read(image)
+    check_writable(output, picture)
+    request = EditRequest(
+        picture.pixels,
+        instruction,
+        mask=read_mask(mask, picture.pixels.shape[:2]) if mask else None,
+        mask_mode=mask_mode,
+        box=read_box(box),
+        points=read_points(point),
+        plan=_read_plan(plan) if plan else None,
+        which=Which.ALL if every else None,
+        options=PaintOptions(
+            steps=steps,
+            guidance=guidance,
+            negative=negative,
+            strength=strength,
+            seed=secrets.randbelow(_MAX_RANDOM_SEED) if seed is None else seed,
+            samples=samples,
+        ),
+    )
+    _check_early(request)
+    result = _edited(load_editor(read_choice(profile, weights, instructor, device, dtype)), request)
+    written = _write(result, request, picture, output, profile, metadata=metadata)
+    if show_mask:
+        _write_region(result, show_mask)
+    if as_json:
+        typer.echo(json.dumps(written))
+        return
+    for one in written["results"]:
+        typer.echo(
+            f"{one['output']}: seed {one['seed']}, {one['changed_fraction']:.1%} of the pixels changed, "
+            f"{one['outside_changed']} samples outside the region, seam score {one['seam_score']:.1f}"
+        )
+
+
+def _check_early(request: "EditRequest") -> None:
+    """Refuse what no network is needed to refuse, before any is loaded."""
+    from agents.locator import require_guidance
+    from agents.planner import require_instruction
+
+    require_guidance(request)
+    if request.plan is None:
+        require_instruction(request.instruction)
+
+
+def _edited(editor: "Editor", request: "EditRequest") -> "EditResult":
+    """Run the edit under a progress bar on stderr, saying what was planned and chosen."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from agents.locator import describe
+    from brushedit.events import Denoised, Finished, Located, Planned
+
+    plan: EditPlan | None = None
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("planning", total=None)
+        for event in editor.edit(request):
+            match event:
+                case Planned(plan=plan):
+                    for step in plan.steps:
+                        progress.console.print(
+                            f"plan: {step.kind} {step.where} {step.target}: {step.caption}"
+                        )
+                    progress.update(task, description="locating")
+                case Located(step=number, region=region):
+                    assert plan is not None
+                    if note := describe(region, plan.steps[number]):
+                        progress.console.print(f"note: {note}")
+                    progress.update(task, description="painting")
+                case Denoised(step=done, steps=total):
+                    progress.update(task, completed=done, total=total)
+                case Finished(result=result):
+                    return result
+                case _:
+                    pass
+    raise AssertionError("an edit ends with its result")
+
+
+def _read_plan(path: Path) -> "EditPlan":
+    from agents.plan_schema import ReplyError, plan_from_json
+
+    try:
+        return plan_from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ReplyError) as error:
+        raise InvalidOption(f"{path} holds no valid plan: {error}", param="plan") from error
+
+
+def _write(
+    result: "EditResult",
+    request: "EditRequest",
+    picture: "Picture",
+    output: Path,
+    profile: str,
+    *,
+    metadata: bool,
+) -> dict[str, Any]:
+    from agents.plan_schema import plan_to_json
+    from app.pictures import write
+
+    plan = json.loads(plan_to_json(result.plan))
+    results: list[dict[str, Any]] = []
+    for pixels, seed, report in zip(result.images, result.seeds, result.reports, strict=True):
+        path = output if len(result.images) == 1 else output.with_stem(f"{output.stem}-{seed}")
+        recipe = {
+            "version": __version__,
+            "instruction": request.instruction,
+            "plan": plan,
+            "seed": seed,
+            "weights": profile,
+            "options": asdict(request.options) | {"seed": seed, "samples": 1},
+        }
+        write(path, pixels, picture, recipe=recipe if metadata else None)
+        results.append({"output": str(path), "seed": seed, **asdict(report)})
+    return {
+        "results": results,
+        "plan": plan,
+        "timings": dict(result.timings),
+        "peak_memory": result.peak_memory,
+    }
+
+
+def _write_region(result: "EditResult", path: Path) -> None:
+    import numpy as np
+
+    from app.pictures import encode_mask
+
+    try:
+        path.write_bytes(encode_mask(np.logical_or.reduce([region.mask for region in result.regions])))
+    except OSError as error:
+        raise OutputNotWritable(f"{path} cannot be written: {error.strerror}", param="show_mask") from error

@@ -1,0 +1,72 @@
+"""What several commands read from their options: boxes, points, and the choice of networks."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brushedit.errors import InvalidMask
+from brushedit.types import Box, Point
+
+if TYPE_CHECKING:
+    from app.bootstrap import AgentChoice
+
+ProfileOption = Annotated[str, typer.Option(help="toybox, sd15 or sdxl.")]
+WeightsOption = Annotated[
+    list[Path] | None, typer.Option("--weights", help="A folder of weights in the published layout.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+DtypeOption = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")]
+InstructorOption = Annotated[
+    str, typer.Option(help="MODEL@URL of an OpenAI-compatible server that plans; its key is OPENAI_API_KEY.")
+]
+BoxOption = Annotated[
+    str, typer.Option("--box", help="X0,Y0,X1,Y1 in pixels: the target, or an added thing's place.")
+]
+PointOption = Annotated[
+    list[str] | None, typer.Option("--point", help="X,Y on the target, or X,Y,- beside it; may be repeated.")
+]
+
+
+def read_choice(
+    profile: str, weights: list[Path] | None, instructor: str, device: str, dtype: str
+) -> "AgentChoice":
+    """Return the choice of networks that these options name."""
+    from app.bootstrap import AgentChoice
+    from models.loading import Places
+    from models.openai_vlm import Endpoint
+
+    model, separator, address = instructor.rpartition("@")
+    if instructor and not (separator and model and address.startswith(("http://", "https://"))):
+        raise typer.BadParameter(
+            "expected MODEL@URL, such as qwen@http://localhost:8000/v1", param_hint="instructor"
+        )
+    endpoint = Endpoint(base_url=address, model=model) if instructor else None
+    return AgentChoice(profile, Places(tuple(weights or ())), endpoint=endpoint, device=device, dtype=dtype)
+
+
+def read_box(text: str) -> Box | None:
+    """Return the box "X0,Y0,X1,Y1", or None where there is none."""
+    if not text:
+        return None
+    try:
+        x0, y0, x1, y1 = (int(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidMask(f"a box is X0,Y0,X1,Y1 in whole pixels, not {text!r}", param="box") from None
+    return Box(x0, y0, x1, y1)
+
+
+def read_points(texts: list[str] | None) -> tuple[Point, ...]:
+    """Return the points "X,Y" and "X,Y,-"."""
+    return tuple(_point(text) for text in texts or ())
+
+
+def _point(text: str) -> Point:
+    x, _, rest = text.partition(",")
+    y, _, sign = rest.partition(",")
+    if sign not in ("", "+", "-"):
+        raise InvalidMask(f"a point is X,Y or X,Y,-, not {text!r}", param="points")
+    try:
+        return Point(int(x), int(y), positive=sign != "-")
+    except ValueError:
+        raise InvalidMask(f"a point is X,Y or X,Y,- in whole pixels, not {text!r}", param="points") from None
