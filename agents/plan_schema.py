@@ -138,6 +138,13 @@ def _named(step: EditStep) -> tuple[str, str]:
     return step.target.strip().lower(), step.where.strip().lower()
 
 
+def reply_to_json(reply: EditPlan | Declined) -> str:
+    """Return a reply as a model that follows `reply_schema` writes it: no spaces, fields in order."""
+    return json.dumps(
+        _REPLY.dump_python(Reply(reply), mode="json"), ensure_ascii=False, separators=(",", ":")
+    )
+
+
 def plan_to_json(plan: EditPlan) -> str:
     """Return a plan as indented JSON, the format `plan_from_json` reads."""
     return json.dumps(_PLAN.dump_python(plan, mode="json"), ensure_ascii=False, indent=2)

@@ -57,7 +57,7 @@ class Planner:
 
     def __init__(self, model: VisionLanguageModel, template: str) -> None:
         self._model = model
-        self._template = Template(template)
+        self._template = template
         self._schema = reply_schema()
         self.calls = 0
 
@@ -72,12 +72,12 @@ class Planner:
             Two invalid answers, or the instructor declined; the message says what it answered.
         """
         instruction = require_instruction(instruction)
-        answer = self._ask(image, self._prompt(instruction, history, correction=""))
+        answer = self._ask(image, write_prompt(self._template, instruction, history))
         try:
             reply = parse_reply(answer)
         except ReplyError as fault:
             correction = f"Your last answer was no valid plan ({fault}). Answer again, in the form asked for."
-            reply = self._second_answer(image, self._prompt(instruction, history, correction))
+            reply = self._second_answer(image, write_prompt(self._template, instruction, history, correction))
         if isinstance(reply, Declined):
             raise PlanFailed(f"the instructor made no plan: {reply.decline.strip()}", param="instruction")
         return reply
@@ -96,12 +96,22 @@ class Planner:
         self.calls += 1
         return self._model.generate(image, prompt, self._schema)
 
-    def _prompt(self, instruction: str, history: Sequence[Turn], correction: str) -> str:
-        return self._template.substitute(
-            history="".join(_told(turn) for turn in history[-MAX_TURNS:]),
-            instruction=_literal(instruction),
-            correction=correction,
-        )
+
+def write_prompt(template: str, instruction: str, history: Sequence[Turn] = (), correction: str = "") -> str:
+    """Return the words that the instructor is asked with, in planning and in training alike.
+
+    Parameters
+    ----------
+    template : str
+        As of `Planner`.
+    correction : str
+        What was wrong with its last answer; "" before there is one.
+    """
+    return Template(template).substitute(
+        history="".join(_told(turn) for turn in history[-MAX_TURNS:]),
+        instruction=_literal(instruction),
+        correction=correction,
+    )
 
 
 def _told(turn: Turn) -> str:

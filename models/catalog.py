@@ -269,9 +269,9 @@ _TOYBOX: Final = Profile(
     name="toybox",
     description="small networks trained by this repository on pictures it draws; know that small world alone",
     networks={
-        Role.INSTRUCTOR: Network("qwen2_vl", _own("instructor", 0)),
-        Role.DETECTOR: Network("config", _own("detector", 0), checkpoint="model.safetensors"),
-        Role.SEGMENTER: Network("config", _own("segmenter", 0), checkpoint="model.safetensors"),
+        Role.INSTRUCTOR: Network("qwen2_vl", _own("vlms/instructor", 0)),
+        Role.DETECTOR: Network("config", _own("grounding_dino", 0), checkpoint="model.safetensors"),
+        Role.SEGMENTER: Network("config", _own("sam", 0), checkpoint="model.safetensors"),
         Role.BASE_MODEL: Network("stable_diffusion", _own("base_model", 0)),
         Role.BRUSHNET: Network("brushnet", _own("brushnetX", 0)),
     },

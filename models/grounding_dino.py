@@ -265,7 +265,12 @@ class GroundingDino:
         # A copy: pictures read from files may be read-only, and torch wants them writable.
         pixels = torch.from_numpy(image.copy()).permute(2, 0, 1).float()[None] / 255
         resized = F.interpolate(pixels, size, mode="bilinear", antialias=True)[0]
-        return (resized - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_STD)[:, None, None]
+        return normalized(resized)
+
+
+def normalized(pixels: Tensor) -> Tensor:
+    """Return pixels (..., 3, H, W), 0..1, as the network reads them."""
+    return (pixels - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_STD)[:, None, None]
 
 
 def _pixels(box: np.ndarray[Any, Any], image: Image) -> Box:

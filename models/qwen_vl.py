@@ -18,7 +18,10 @@ from brushedit.types import Image
 from models.json_constraint import JsonConstraint, compile_schema, read_tokenizer
 from models.placement import Placement
 
-_MOST_PIXELS: Final = 1280 * 28 * 28
+_CELL: Final = 28 * 28
+"""Pixels of a token of the picture."""
+
+_MOST_PIXELS: Final = 1280 * _CELL
 """Pixels a picture is shown with at most, 1280 tokens: the upper end of what the model's card recommends."""
 
 
@@ -113,18 +116,21 @@ class QwenVl:
 
     def _shown(self, image: Image) -> PIL.Image.Image:
         height, width = image.shape[:2]
-        if max(height, width) > MAX_RATIO * min(height, width):
+        sizes = self._processor.image_processor.size
+        most = min(_MOST_PIXELS, sizes["longest_edge"])
+        # One cell high, a picture is as many cells wide as it may have; the package would make it 0 high.
+        ratio = min(MAX_RATIO, most // _CELL)
+        if max(height, width) > ratio * min(height, width):
             raise InvalidImage(
-                f"a {width}x{height} picture is too narrow for the instructor: at most {MAX_RATIO} to 1",
+                f"a {width}x{height} picture is too narrow for the instructor: at most {ratio} to 1",
                 param="image",
             )
-        sizes = self._processor.image_processor.size
         # The picture itself is handed over: that package would open any path or address a message named.
         return fetch_image(
             {
                 "image": PIL.Image.fromarray(np.ascontiguousarray(image)),
                 "min_pixels": sizes["shortest_edge"],
-                "max_pixels": min(_MOST_PIXELS, sizes["longest_edge"]),
+                "max_pixels": most,
             },
             image_patch_size=self._processor.image_processor.patch_size,
         )

@@ -5,8 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.plan_schema import ReplyError, parse_reply, plan_from_json, plan_to_json, reply_schema
-from agents.planner import MAX_INSTRUCTION, MAX_TURNS, Planner, read_prompt
+from agents.plan_schema import (
+    Declined,
+    ReplyError,
+    parse_reply,
+    plan_from_json,
+    plan_to_json,
+    reply_schema,
+    reply_to_json,
+)
+from agents.planner import MAX_INSTRUCTION, MAX_TURNS, Planner, read_prompt, write_prompt
 from brushedit.errors import InvalidInstruction, PlanFailed
 from brushedit.types import EditKind, EditPlan, EditStep, Turn, Which
 from tests.agents.fakes import ScriptedModel, plan_reply, step_json
@@ -175,3 +183,19 @@ def test_a_plan_survives_its_file() -> None:
     assert plan_from_json(plan_to_json(plan)) == plan
     with pytest.raises(ReplyError, match="kind"):
         plan_from_json(plan_to_json(plan).replace('"add"', '"sing"'))
+
+
+def test_a_reply_is_written_as_it_is_read():
+    step = EditStep(EditKind.ADD, "red ball", "a red ball", box=(320, 540, 680, 900), where="middle")
+    for reply in (EditPlan((step,)), Declined("No.")):
+        written = reply_to_json(reply)
+        assert parse_reply(written) == reply
+        assert ": " not in written
+        assert ", " not in written
+
+
+def test_the_planner_asks_what_training_writes():
+    model = ScriptedModel(plan_reply(step_json()))
+    history = (Turn("add a ball", EditPlan((EditStep(EditKind.ADD, "ball", "a ball"),))),)
+    Planner(model, read_prompt("plan_short")).plan(np.zeros((8, 8, 3), np.uint8), " remove it ", history)
+    assert model.prompts == [write_prompt(read_prompt("plan_short"), "remove it", history)]

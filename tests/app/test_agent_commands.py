@@ -35,10 +35,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     untrained.save(folder, 0)
     write_network(
-        folder / "detector", build_dino(tiny.DINO, tiny.bert_tokenizer(folder / "detector")), tiny.DINO
+        folder / "grounding_dino",
+        build_dino(tiny.DINO, tiny.bert_tokenizer(folder / "grounding_dino")),
+        tiny.DINO,
     )
-    write_network(folder / "segmenter", build_sam(tiny.SAM), tiny.SAM)
-    tiny.write_qwen2_vl(folder / "instructor")
+    write_network(folder / "sam", build_sam(tiny.SAM), tiny.SAM)
+    tiny.write_qwen2_vl(folder / "vlms" / "instructor")
     PIL.Image.fromarray(PIXELS).save(folder / "in.png")
     steps = (
         EditStep(EditKind.ADD, "red ball", "a red ball", where="on the left"),

@@ -144,20 +144,20 @@ def test_every_profile_names_its_five_networks() -> None:
 
 def test_the_agents_networks_open_from_one_folder(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    tokenizer = tiny.bert_tokenizer(tmp_path / "detector")
-    write_network(tmp_path / "detector", build_dino(tiny.DINO, tokenizer), tiny.DINO)
-    write_network(tmp_path / "segmenter", build_sam(tiny.SAM), tiny.SAM)
-    tiny.write_qwen2_vl(tmp_path / "instructor")
+    tokenizer = tiny.bert_tokenizer(tmp_path / "grounding_dino")
+    write_network(tmp_path / "grounding_dino", build_dino(tiny.DINO, tokenizer), tiny.DINO)
+    write_network(tmp_path / "sam", build_sam(tiny.SAM), tiny.SAM)
+    tiny.write_qwen2_vl(tmp_path / "vlms" / "instructor")
     placement, profile = Placement(torch.device("cpu")), find_profile("toybox")
     assert open_detector(profile, Places([tmp_path]), placement)
     assert open_segmenter(profile, Places([tmp_path]), placement, torch.float32)
-    given = Places(folders={Role.INSTRUCTOR: tmp_path / "instructor"})
+    given = Places(folders={Role.INSTRUCTOR: tmp_path / "vlms" / "instructor"})
     assert open_instructor(profile, given, placement, torch.float32)
     with pytest.raises(InvalidWeights, match="nowhere"):
         open_instructor(
             profile, Places(folders={Role.INSTRUCTOR: tmp_path / "nowhere"}), placement, torch.float32
         )
-    (tmp_path / "segmenter" / "config.json").write_text('{"depth": "deep"}')
+    (tmp_path / "sam" / "config.json").write_text('{"depth": "deep"}')
     with pytest.raises(InvalidWeights, match="SamConfig"):
         open_segmenter(profile, Places([tmp_path]), placement, torch.float32)
 
