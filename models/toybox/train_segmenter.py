@@ -137,7 +137,7 @@ def jitter_box(
 def draw_clicks(
     rng: np.random.Generator, mask: Mask, count: int
 ) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Return places (count, 2) as x, y and labels (count,): clicks on a mask (1), all but the first perhaps off it (0)."""
+    """Return places (count, 2) as x, y and labels (count,): 1 on the mask; all but the first may be off it, 0."""
     places, labels = [], []
     for number in range(count):
         on = number == 0 or rng.random() < 0.6
