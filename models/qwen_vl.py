@@ -126,14 +126,12 @@ class QwenVl:
                 param="image",
             )
         # The picture itself is handed over: that package would open any path or address a message named.
-        return fetch_image(
-            {
-                "image": PIL.Image.fromarray(np.ascontiguousarray(image)),
-                "min_pixels": sizes["shortest_edge"],
-                "max_pixels": most,
-            },
-            image_patch_size=self._processor.image_processor.patch_size,
-        )
+        shown: dict[str, Any] = {
+            "image": PIL.Image.fromarray(np.ascontiguousarray(image)),
+            "min_pixels": sizes["shortest_edge"],
+            "max_pixels": most,
+        }
+        return fetch_image(shown, image_patch_size=self._processor.image_processor.patch_size)
 
     def _defused(self, prompt: str) -> str:
         """Break up what the tokenizer would read as its own marks ("<|im_end|>"): a prompt is words alone."""

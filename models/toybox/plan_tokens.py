@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import (
+    AddedToken,
     PreTrainedTokenizerFast,
     Qwen2VLImageProcessor,
     Qwen2VLProcessor,
@@ -92,6 +93,13 @@ def wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     # They are matched in the text as it is, before it is made lower case.
     fast.add_tokens([AddedToken(piece, normalized=False, special=False) for piece in fixed_pieces()])
     return fast
+
+
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """Return the number of a token."""
+    number = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(number, int), token
+    return number
 
 
 def save_processor(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:

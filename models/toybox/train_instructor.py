@@ -31,6 +31,7 @@ from models.toybox.plan_tokens import (
     asked,
     learn_tokenizer,
     save_processor,
+    token_id,
     wrap,
 )
 from models.toybox.typos import distance
@@ -83,7 +84,7 @@ def make_instructor(
     tokenizer: PreTrainedTokenizerFast, recipe: InstructorRecipe
 ) -> Qwen2VLForConditionalGeneration:
     """Return the untrained network; torch's random state draws its weights."""
-    ids = dict(zip(MARKS, tokenizer.convert_tokens_to_ids(list(MARKS)), strict=True))
+    ids = {mark: token_id(tokenizer, mark) for mark in MARKS}
     half = recipe.width // recipe.heads // 2
     config = Qwen2VLConfig(
         text_config={
@@ -123,7 +124,7 @@ def make_instructor(
     )
     network = Qwen2VLForConditionalGeneration(config)
     network.model.visual.requires_grad_(False)
-    last = network.model.visual.merger.mlp[-1]
+    last: Any = network.model.visual.merger.mlp[-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return network
@@ -146,8 +147,8 @@ class PlanObjective:
         self._write_prompt, self._write_reply = write_prompt, write_reply
         self._splitter = Splitter(tokenizer)
         self._known: dict[int, tuple[list[int], list[int]]] = {}
-        self._end = tokenizer.convert_tokens_to_ids(END)
-        self._image = tokenizer.convert_tokens_to_ids(IMAGE)
+        self._end = token_id(tokenizer, END)
+        self._image = token_id(tokenizer, IMAGE)
 
     def loss(self, rng: np.random.Generator, generator: torch.Generator, progress: float) -> Tensor:  # noqa: ARG002
         """Return the loss of one step."""
@@ -300,7 +301,8 @@ def save_instructor(
     folder: Path, network: Qwen2VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     """Write a network and its tokenizer as Qwen2-VL is published, in half precision."""
-    nn.Module.half(network.eval()).save_pretrained(folder)
+    nn.Module.half(network.eval())
+    network.save_pretrained(folder)
     save_processor(folder, tokenizer)
 
 
