@@ -1,22 +1,22 @@
-"""The shipped instructor, segmenter and detector, through the loaders that run them: as good as their cards say, nearly."""
+"""The shipped instructor and segmenter, through the loaders that run them: nearly as good as their cards say."""
 
-import numpy as np
-import pytest
 import torch
 
 from agents.planner import Planner, read_prompt
 from brushedit.errors import PlanFailed
 from models.catalog import find_profile
-from models.loading import Places, open_detector, open_instructor, open_segmenter
+from models.loading import Places, open_instructor, open_segmenter
 from models.placement import Placement
-from models.toybox.measuring import measure_boxes, measure_masks, measure_plans
+from models.toybox.measuring import measure_masks, measure_plans
 
 PROFILE = find_profile("toybox")
 PLACEMENT = Placement(torch.device("cpu"))
 
 
 def test_the_instructor_plans_what_it_was_never_taught_word_by_word():
-    planner = Planner(open_instructor(PROFILE, Places(), PLACEMENT, torch.float32), read_prompt(PROFILE.prompt))
+    planner = Planner(
+        open_instructor(PROFILE, Places(), PLACEMENT, torch.float32), read_prompt(PROFILE.prompt)
+    )
 
     def plan(image, instruction, history):
         try:
@@ -26,18 +26,11 @@ def test_the_instructor_plans_what_it_was_never_taught_word_by_word():
 
     scores = measure_plans(plan, seed=1, count=60)
     assert planner.calls == 60
-    assert scores.kinds >= KINDS
-    assert scores.right >= RIGHT
+    assert scores.kinds >= 0.9
+    assert scores.right >= 0.6
 
 
 def test_the_segmenter_finds_the_outlines_of_boxed_things():
     scores = measure_masks(open_segmenter(PROFILE, Places(), PLACEMENT, torch.float32), seed=1, count=12)
     assert scores.boxes >= 0.85
     assert scores.promised <= 0.08
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
-def test_the_detector_boxes_what_is_there():
-    (scores,) = measure_boxes(open_detector(PROFILE, Places(), PLACEMENT), seed=1, count=12, floors=[PROFILE.floor])
-    assert scores.found >= FOUND
-    assert scores.declined >= ABSENT
