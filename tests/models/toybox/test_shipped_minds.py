@@ -26,7 +26,7 @@ def test_the_instructor_plans_what_it_was_never_taught_word_by_word():
 
     scores = measure_plans(plan, seed=1, count=60)
     assert planner.calls <= 63  # hardly an answer that has to be asked for twice
-    assert scores.kinds >= 0.9
+    assert scores.kinds >= 0.8
     assert scores.right >= 0.6
 
 
