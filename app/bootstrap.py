@@ -1,7 +1,7 @@
 """The composition root: the one place in the application that knows concrete networks."""
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, final
@@ -18,7 +18,7 @@ from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.errors import InvalidWeights
 from brushedit.events import Blended, Denoised
-from brushedit.types import Image, Mask, Painting, PaintOptions
+from brushedit.types import Candidate, Image, Mask, Painting, PaintOptions
 from models import untrained
 from models.catalog import Role, find_profile
 from models.loading import Places, folder_of, open_detector, open_instructor, open_segmenter
@@ -152,6 +152,29 @@ def load_locator(choice: AgentChoice, placement: Placement | None = None) -> Loc
     )
 
 
+def load_sight(choice: AgentChoice) -> Callable[[Image, str], Sequence[Candidate]]:
+    """Load the detector alone, as a function that returns what it counts as a sighting of a phrase."""
+    profile = find_profile(choice.profile)
+    detector = open_detector(profile, choice.places, Placement(choose_device(choice.device)))
+
+    def sightings(image: Image, phrase: str) -> Sequence[Candidate]:
+        return [found for found in detector.detect(image, phrase) if found.score >= profile.floor]
+
+    return sightings
+
+
+def load_painter(choice: AgentChoice) -> BrushNetConductor:
+    """Load base model and BrushNet of a profile alone."""
+    profile = find_profile(choice.profile)
+    painter = PainterChoice(
+        base=folder_of(profile, Role.BASE_MODEL, choice.places),
+        brushnet=folder_of(profile, Role.BRUSHNET, choice.places),
+        device=choice.device,
+        dtype=choice.dtype,
+    )
+    return load_conductor(painter)
+
+
 def load_editor(choice: AgentChoice) -> Editor:
     """Load all five networks of a profile.
 
@@ -163,13 +186,7 @@ def load_editor(choice: AgentChoice) -> Editor:
         Some weights are missing or do not fit; the message says which and how to get them.
     """
     profile = find_profile(choice.profile)
-    painter = PainterChoice(
-        base=folder_of(profile, Role.BASE_MODEL, choice.places),
-        brushnet=folder_of(profile, Role.BRUSHNET, choice.places),
-        device=choice.device,
-        dtype=choice.dtype,
-    )
-    conductor = load_conductor(painter)
+    conductor = load_painter(choice)
     placement = Placement(choose_device(choice.device))
     return Editor(
         load_planner(choice, placement),

@@ -6,7 +6,8 @@ import warnings
 import typer
 
 from app import __version__
-from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, weights
+from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, service, weights
+from app.commands.eval import cli as eval_cli
 from brushedit.errors import EditError
 
 cli = typer.Typer(
@@ -20,11 +21,16 @@ cli.command("edit")(edit.edit)
 cli.command("plan")(plan.plan)
 cli.command("mask")(mask.mask)
 cli.command("paint")(paint.paint)
+cli.command("serve")(service.serve)
+cli.command("api")(service.api)
+cli.command("worker")(service.worker)
+cli.add_typer(service.keys, name="keys")
 cli.command("measure")(measure.measure)
 cli.command("parity")(parity.parity)
 cli.command("doctor")(doctor.doctor)
 cli.add_typer(weights.cli, name="weights")
 cli.add_typer(bench.cli, name="bench")
+cli.add_typer(eval_cli, name="eval")
 
 
 def _version(asked: bool) -> None:

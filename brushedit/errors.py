@@ -82,6 +82,12 @@ class InvalidWeights(EditError):
     code = "invalid_weights"
 
 
+class InvalidBenchmark(EditError):
+    """A benchmark's files that are missing or do not say what they should; the message names the place."""
+
+    code = "invalid_benchmark"
+
+
 class InstructorUnavailable(EditError):
     """The instructor's server cannot be reached, is overloaded, or did not answer in time."""
 

@@ -17,11 +17,10 @@ def start_linear(vae: Any, crops: Crops) -> None:
     """Let the encoder start as the principal components of 4 x 4 pixels, the decoder as their mean.
 
     A network drawn at random takes thousands of steps to learn hues, which every normalisation layer takes away and
-    the next has to guess; this one knows them from the start and has only to learn details. Values travel through the
-    residual paths, every block adding nothing at first, and through SiLU as pairs: silu(x) - silu(-x) = x. A constant
-    pair beside them keeps group normalisation from rescaling them.
-
-    It takes three levels, the last wider than the second, and that at least 48 wide: the numbers of a cell.
+    the next has to guess; this one knows them from the start and has only to learn details. Values travel through
+    the residual paths, every block adding nothing at first, and through SiLU as pairs: silu(x) - silu(-x) = x. A
+    constant pair beside them keeps group normalisation from rescaling them. Three levels, the last wider than the
+    second, which has at least 48 channels: as many as the numbers in a cell.
     """
     levels = vae.config["block_out_channels"]
     if len(levels) != 3 or levels[0] < 12 or not 48 <= levels[1] < levels[2]:

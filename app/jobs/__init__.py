@@ -1,0 +1,1 @@
+"""Edits as durable jobs: accepted, queued, carried out stage by stage, followed, settled."""

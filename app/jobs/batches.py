@@ -1,0 +1,128 @@
+"""Batches: a file of requests becomes edits, and their ends become lines again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import func, select
+
+from app.jobs.desk import Desk, Order
+from app.jobs.ledger import close_batch
+from app.jobs.queue import BATCH, Queue, now
+from app.problems import describe_faults, error_body
+from app.refusals import InvalidRequest
+from app.store.records import Store
+from app.store.tables import Batch, Edit, Happening
+from brushedit.errors import EditError
+
+_AT_ONCE: Final = 20
+ENDPOINTS: Final = ("/v1/edits", "/v1/images/edits")
+
+Prepare = Callable[[str, str, dict[str, Any]], Order]
+"""Makes an order of a tenant's request body for an endpoint."""
+
+
+class Line(BaseModel):
+    """A line of a batch's input file, in OpenAI's shape."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    custom_id: str = Field(max_length=512)
+    method: str = "POST"
+    url: str = ""
+    body: dict[str, Any]
+
+
+@final
+class Batches:
+    """Turns input files into edits. An item that cannot be read is an edit that has failed: others go on."""
+
+    def __init__(self, store: Store, queue: Queue, desk: Desk, prepare: Prepare, max_items: int) -> None:
+        self._store = store
+        self._queue = queue
+        self._desk = desk
+        self._prepare = prepare
+        self._max_items = max_items
+
+    def expand(self, batch_id: str) -> str:
+        """Make the edits of a batch; begun again after a crash it goes on where it was."""
+        with self._store.database.read() as rows:
+            batch = rows.get_one(Batch, batch_id)
+            done = rows.scalars(select(func.count()).where(Edit.batch_id == batch_id)).one()
+        if batch.status != "validating":
+            return batch.status
+        lines = [line for line in self._store.blobs.get(batch.details["input"]).splitlines() if line.strip()]
+        try:
+            self._require_sound(lines)
+        except InvalidRequest as error:
+            return self._reject(batch_id, error)
+        for start in range(done, len(lines), _AT_ONCE):
+            prepared = [
+                self._order(batch, number, lines[number])
+                for number in range(start, min(start + _AT_ONCE, len(lines)))
+            ]
+            with self._store.database.write() as rows:
+                status = rows.scalar(select(Batch.status).where(Batch.id == batch_id).with_for_update())
+                if status != "validating":
+                    return "stopped"
+                for order, fault in prepared:
+                    edit = self._desk.insert(rows, batch.tenant, order)
+                    if fault:
+                        edit.status, edit.completed_at, edit.last_seq = "failed", now(), 2
+                        edit.error = error_body(fault.code, fault.message, fault.param)["error"]
+                        rows.add(
+                            Happening(
+                                edit_id=edit.id, seq=2, at=now(), type="failed", data={"error": edit.error}
+                            )
+                        )
+        with self._store.database.write() as rows:
+            batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
+            if batch.status == "validating":
+                batch.status = "paused" if batch.details.get("paused") else "in_progress"
+                self._queue.release_batch(rows, batch_id)
+                close_batch(rows, batch_id)
+        return "expanded"
+
+    def _require_sound(self, lines: list[bytes]) -> None:
+        if not lines:
+            raise InvalidRequest("the input file has no lines", param="input_file_id")
+        if len(lines) > self._max_items:
+            raise InvalidRequest(f"a batch has at most {self._max_items} items, this one {len(lines)}")
+
+    def _reject(self, batch_id: str, error: EditError) -> str:
+        with self._store.database.write() as rows:
+            batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
+            batch.status, batch.completed_at = "failed", now()
+            batch.errors = [
+                {"code": error.code, "message": error.message, "param": error.param, "line": None}
+            ]
+        return "failed"
+
+    def _order(self, batch: Batch, number: int, line: bytes) -> tuple[Order, EditError | None]:
+        custom_id = f"line {number + 1}"
+        try:
+            read = Line.model_validate_json(line)
+            custom_id = read.custom_id
+            if read.url not in ("", batch.endpoint):
+                raise InvalidRequest(
+                    f"the line is for {read.url}, its batch for {batch.endpoint}", param="url"
+                )
+            order = self._prepare(batch.tenant, batch.endpoint, read.body)
+        except ValidationError as error:
+            return self._blank(batch, number, custom_id), describe_faults(list(error.errors()))
+        except EditError as error:
+            return self._blank(batch, number, custom_id), error
+        return self._in_batch(order, batch, number, custom_id), None
+
+    def _blank(self, batch: Batch, number: int, custom_id: str) -> Order:
+        return self._in_batch(Order(request={"instruction": ""}, image=""), batch, number, custom_id)
+
+    def _in_batch(self, order: Order, batch: Batch, number: int, custom_id: str) -> Order:
+        return replace(
+            order,
+            request={**order.request, "custom_id": custom_id},
+            lane=BATCH,
+            batch_id=batch.id,
+            batch_index=number,
+        )

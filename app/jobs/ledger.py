@@ -1,0 +1,122 @@
+"""What happens to an edit, written down: events in order, and how it ended, exactly once."""
+
+from typing import Any, final
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session as Rows
+
+from app.jobs.queue import Queue, now
+from app.problems import error_body
+from app.refusals import Superseded
+from app.store.records import Store
+from app.store.tables import UNFINISHED, Batch, Edit, Happening, Session
+from brushedit.errors import EditError
+
+
+@final
+class Ledger:
+    """Changes edits.
+
+    Every change carries the number of the attempt it belongs to: a worker that was taken for dead and goes on is
+    turned away at its next word.
+    """
+
+    def __init__(self, store: Store, queue: Queue) -> None:
+        self._store = store
+        self._queue = queue
+
+    def note(self, edit_id: str, attempt: int, kind: str, data: dict[str, Any], **changes: Any) -> None:
+        """Add an event, and change columns of the edit with it.
+
+        Raises
+        ------
+        Superseded
+            Another attempt has begun, or the edit is settled: canceled, for one.
+        """
+        with self._store.database.write() as rows:
+            self.note_in(rows, edit_id, attempt, kind, data, **changes)
+
+    def note_in(
+        self, rows: Rows, edit_id: str, attempt: int, kind: str, data: dict[str, Any], **changes: Any
+    ) -> None:
+        """`note`, as part of a transaction."""
+        found = rows.execute(
+            update(Edit)
+            .where(Edit.id == edit_id, Edit.attempt == attempt, Edit.status.in_(UNFINISHED))
+            .values(last_seq=Edit.last_seq + 1, **changes)
+            .returning(Edit.last_seq)
+            .execution_options(synchronize_session=False)
+        ).one_or_none()
+        if found is None:
+            raise Superseded(f"{edit_id} is settled or in other hands")
+        rows.add(Happening(edit_id=edit_id, seq=found.last_seq, at=now(), type=kind, data=data))
+
+    def settle(
+        self,
+        edit_id: str,
+        attempt: int,
+        status: str,
+        *,
+        result: dict[str, Any] | None = None,
+        error: EditError | None = None,
+    ) -> bool:
+        """End an edit; return False where another did so before or has taken over."""
+        with self._store.database.write() as rows:
+            return self.settle_in(rows, edit_id, attempt, status, result=result, error=error)
+
+    def settle_in(
+        self,
+        rows: Rows,
+        edit_id: str,
+        attempt: int,
+        status: str,
+        *,
+        result: dict[str, Any] | None = None,
+        error: EditError | None = None,
+    ) -> bool:
+        """`settle`, as part of a transaction: the edit's end, its last event, and whoever waited for it."""
+        fault = error_body(error.code, error.message, error.param)["error"] if error else None
+        changes: dict[str, Any] = {"status": status, "error": fault, "completed_at": now()}
+        if result is not None:
+            changes["result"] = result
+        ended = rows.execute(
+            update(Edit)
+            .where(Edit.id == edit_id, Edit.attempt == attempt, Edit.status.in_(UNFINISHED))
+            .values(last_seq=Edit.last_seq + 1, **changes)
+            .returning(Edit.last_seq, Edit.session_id, Edit.batch_id, Edit.request)
+            .execution_options(synchronize_session=False)
+        ).one_or_none()
+        if ended is None:
+            return False
+        rows.add(
+            Happening(
+                edit_id=edit_id,
+                seq=ended.last_seq,
+                at=now(),
+                type=status,
+                data={"error": fault} if fault else {},
+            )
+        )
+        if ended.session_id and status == "succeeded":
+            rows.execute(
+                update(Session)
+                .where(Session.id == ended.session_id)
+                .values(head=edit_id, redo=[], updated_at=now())
+            )
+        self._queue.release(rows, ended.session_id, ended.batch_id)
+        if ended.batch_id:
+            close_batch(rows, ended.batch_id)
+        if "completed" in ended.request.get("webhook_events", []):
+            self._queue.enqueue_chore(rows, "webhook", f"hook_{edit_id}_completed", edit_id)
+        return True
+
+
+def close_batch(rows: Rows, batch_id: str) -> None:
+    """End a batch whose items all have ended."""
+    batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
+    if batch.status not in ("in_progress", "paused", "cancelling"):
+        return
+    if rows.scalar(select(Edit.id).where(Edit.batch_id == batch_id, Edit.status.in_(UNFINISHED)).limit(1)):
+        return
+    batch.status = "cancelled" if batch.status == "cancelling" else "completed"
+    batch.completed_at = now()

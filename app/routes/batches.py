@@ -1,0 +1,303 @@
+"""`/v1/batches`: many edits under one id, in OpenAI's shape, and what that leaves out: pause, retry, zip."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session as Rows
+
+from app.access import Caller, Reader, Writer
+from app.bodies import Body, Upload, read_body
+from app.jobs.answers import output_line
+from app.jobs.archives import zipped
+from app.jobs.desk import Order
+from app.jobs.ledger import close_batch
+from app.jobs.queue import BATCH, now
+from app.refusals import Conflict, InvalidRequest, NotFound
+from app.routes.files import add_file, find_file
+from app.routes.shapes import PROBLEMS, inlined
+from app.schemas import BATCH_ID, FILE_ID, Metadata, Strict
+from app.services import Services, Shared
+from app.store.records import new_id
+from app.store.retention import remove_edits
+from app.store.tables import FINISHED, OPEN_BATCH, UNFINISHED, Batch, Edit, File
+from app.views import batch_view
+from brushedit.errors import Canceled
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"], responses=PROBLEMS)
+
+BatchId = Annotated[str, Path(pattern=BATCH_ID)]
+
+
+class BatchBody(Strict):
+    """A batch of the requests in an input file."""
+
+    input_file_id: str = Field(pattern=FILE_ID)
+    endpoint: Literal["/v1/edits", "/v1/images/edits"]
+    completion_window: str = Field(default="24h", max_length=16)
+    metadata: Metadata | None = None
+
+
+_FORM = {
+    "type": "object",
+    "required": ["image", "instruction"],
+    "properties": {
+        "image": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "mask": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "instruction": {"type": "string", "description": "One for all; or a JSON array, one each."},
+        "options": {"type": "string", "description": "JSON, as in /v1/edits."},
+    },
+}
+_CREATE = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": inlined(BatchBody)},
+            "multipart/form-data": {"schema": _FORM},
+        },
+    }
+}
+
+
+@router.post("", openapi_extra=_CREATE)
+async def create_batch(services: Shared, caller: Writer, request: Request) -> dict[str, Any]:
+    """Begin a batch: from an input file, or from a form of many pictures with one instruction or one each."""
+    body = await read_body(request, services.settings.max_json_depth)
+
+    def work() -> dict[str, Any]:
+        form = bool(body.files)
+        fields = _from_form(services, caller, body) if form else BatchBody.model_validate(dict(body.fields))
+        return _create(services, caller, fields)
+
+    return await to_thread.run_sync(work)
+
+
+@router.get("")
+def list_batches(
+    services: Shared,
+    caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(pattern=BATCH_ID)] = None,
+) -> dict[str, Any]:
+    """List batches, newest first."""
+    with services.store.database.read() as rows:
+        found = select(Batch).where(Batch.tenant == caller.tenant)
+        if after:
+            found = found.where(Batch.created_at < _find(rows, caller, after).created_at)
+        batches = rows.scalars(found.order_by(Batch.created_at.desc()).limit(limit + 1)).all()
+        data = [batch_view(rows, batch) for batch in batches[:limit]]
+    return {"object": "list", "data": data, "has_more": len(batches) > limit}
+
+
+@router.get("/{batch_id}")
+def get_batch(services: Shared, caller: Reader, batch_id: BatchId) -> dict[str, Any]:
+    """Return a batch's state and counts."""
+    with services.store.database.read() as rows:
+        return batch_view(rows, _find(rows, caller, batch_id))
+
+
+@router.post("/{batch_id}/cancel")
+def cancel_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[str, Any]:
+    """Cancel what has not ended; what has, stays."""
+    with services.store.database.write() as rows:
+        batch = _find(rows, caller, batch_id, lock=True)
+        if batch.status not in OPEN_BATCH:
+            raise Conflict(f"this batch is {batch.status}")
+        batch.status = "cancelling"
+        rows.flush()
+        unfinished = select(Edit).where(Edit.batch_id == batch_id, Edit.status.in_(UNFINISHED))
+        edits = rows.scalars(unfinished).all()
+        for edit in edits:
+            services.ledger.settle_in(
+                rows, edit.id, edit.attempt, "canceled", error=Canceled("its batch was canceled")
+            )
+        rows.refresh(batch)
+        close_batch(rows, batch_id)
+        rows.flush()
+        view = batch_view(rows, batch)
+    services.queue.forget([edit.id for edit in edits])
+    return view
+
+
+@router.post("/{batch_id}/pause")
+def pause_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[str, Any]:
+    """Begin no further items; those in hand are finished."""
+    with services.store.database.write() as rows:
+        batch = _find(rows, caller, batch_id, lock=True)
+        if batch.status == "validating":
+            batch.details = {**batch.details, "paused": True}
+        elif batch.status == "in_progress":
+            batch.status = "paused"
+        elif batch.status != "paused":
+            raise Conflict(f"this batch is {batch.status}")
+        rows.flush()
+        return batch_view(rows, batch)
+
+
+@router.post("/{batch_id}/resume")
+def resume_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[str, Any]:
+    """Go on with a paused batch."""
+    with services.store.database.write() as rows:
+        batch = _find(rows, caller, batch_id, lock=True)
+        if batch.status == "paused":
+            batch.status = "in_progress"
+            rows.flush()
+            services.queue.release_batch(rows, batch_id)
+            close_batch(rows, batch_id)
+        elif batch.status == "validating":
+            batch.details = {**batch.details, "paused": False}
+        elif batch.status != "in_progress":
+            raise Conflict(f"this batch is {batch.status}")
+        rows.flush()
+        return batch_view(rows, batch)
+
+
+@router.post("/{batch_id}/retry")
+def retry_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[str, Any]:
+    """Carry out the items that failed or were canceled once more; those whose request cannot be read stay."""
+    with services.store.database.write() as rows:
+        batch = _find(rows, caller, batch_id, lock=True)
+        if batch.status not in ("completed", "cancelled", "in_progress", "paused"):
+            raise Conflict(f"this batch is {batch.status}")
+        ended = select(Edit).where(Edit.batch_id == batch_id, Edit.status.in_(("failed", "canceled")))
+        again = [edit for edit in rows.scalars(ended) if edit.image]
+        for edit in again:
+            order = Order(
+                request=edit.request,
+                image=edit.image,
+                lane=BATCH,
+                batch_id=batch_id,
+                batch_index=edit.batch_index,
+            )
+            services.desk.insert(rows, caller.tenant, order)
+        if again:
+            remove_edits(services.store, rows, [edit.id for edit in again])
+            if batch.status not in OPEN_BATCH:
+                batch.status, batch.completed_at = "in_progress", None
+            rows.flush()
+            services.queue.release_batch(rows, batch_id)
+        rows.flush()
+        view = batch_view(rows, batch)
+    services.queue.erase([edit.id for edit in again])
+    return view
+
+
+@router.get("/{batch_id}/results", response_class=StreamingResponse)
+def get_results(services: Shared, caller: Reader, batch_id: BatchId) -> StreamingResponse:
+    """Return the lines of all items that have ended, also while others run."""
+    with services.store.database.read() as rows:
+        batch = _find(rows, caller, batch_id)
+        ids = _ended(rows, batch_id)
+
+    def lines() -> Iterator[str]:
+        for edit_id in ids:
+            with services.store.database.read() as rows:
+                edit = rows.get(Edit, edit_id)
+            if edit:
+                yield json.dumps(output_line(services.store, batch.endpoint, edit), ensure_ascii=False) + "\n"
+
+    return StreamingResponse(lines(), media_type="application/jsonl")
+
+
+@router.get("/{batch_id}/results.zip", response_class=StreamingResponse)
+def get_zip(services: Shared, caller: Reader, batch_id: BatchId) -> StreamingResponse:
+    """Return a zip of the pictures of all items that have ended well, also while others run."""
+    with services.store.database.read() as rows:
+        _find(rows, caller, batch_id)
+        ids = _ended(rows, batch_id)
+    headers = {"Content-Disposition": f'attachment; filename="{batch_id}.zip"'}
+    return StreamingResponse(zipped(services.store, ids), media_type="application/zip", headers=headers)
+
+
+def _create(services: Services, caller: Caller, body: BatchBody) -> dict[str, Any]:
+    with services.store.database.write() as rows:
+        source = find_file(rows, caller, body.input_file_id)
+        batch = Batch(
+            id=new_id("batch"),
+            tenant=caller.tenant,
+            status="validating",
+            endpoint=body.endpoint,
+            input_file=source.id,
+            completion_window=body.completion_window,
+            details={"input": source.digest, "metadata": body.metadata},
+            errors=[],
+            created_at=now(),
+        )
+        rows.add(batch)
+        services.store.use(rows, batch.id, [source.digest])
+        for which in ("output", "errors"):
+            # Their lines are made when they are read: the pictures in them are stored once, with their edits.
+            rows.add(
+                File(
+                    id=new_id("file"),
+                    tenant=caller.tenant,
+                    name=f"{batch.id}_{which}.jsonl",
+                    size=0,
+                    purpose="batch_output",
+                    digest=batch.id,
+                    media_type=which,
+                    created_at=now(),
+                )
+            )
+        rows.flush()
+        services.queue.enqueue_chore(rows, "batch", f"expand_{batch.id}", batch.id)
+        return batch_view(rows, batch)
+
+
+def _from_form(services: Services, caller: Caller, body: Body) -> BatchBody:
+    """Store a form's pictures, and the lines that name them, as files."""
+    fields = dict(body.fields)
+    said = fields.pop("instruction", None)
+    images, masks = body.files.get("image", ()), body.files.get("mask", ())
+    if not images:
+        raise InvalidRequest("at least one image is expected", param="image")
+    instructions = _instructions(said, len(images))
+    if masks and len(masks) != len(images):
+        raise InvalidRequest(f"{len(images)} images came with {len(masks)} masks", param="mask")
+    lines: list[str] = []
+    for number, (image, instruction) in enumerate(zip(images, instructions, strict=True)):
+        line = {
+            **fields,
+            "instruction": instruction,
+            "image": add_file(services, caller.tenant, image, "vision").id,
+        }
+        if masks:
+            line["mask"] = add_file(services, caller.tenant, masks[number], "vision").id
+        lines.append(
+            json.dumps({"custom_id": image.name or f"image {number}", "url": "/v1/edits", "body": line})
+        )
+    upload = Upload("form.jsonl", "\n".join(lines).encode(), "application/jsonl")
+    file = add_file(services, caller.tenant, upload, "batch")
+    return BatchBody(input_file_id=file.id, endpoint="/v1/edits")
+
+
+def _instructions(said: Any, count: int) -> list[str]:
+    if not isinstance(said, str) or not said:
+        raise InvalidRequest("instruction is missing", param="instruction")
+    if not said.startswith("["):
+        return [said] * count
+    try:
+        each = json.loads(said)
+    except ValueError as error:
+        raise InvalidRequest("instruction is no JSON array", param="instruction") from error
+    if len(each) != count or not all(isinstance(one, str) for one in each):
+        raise InvalidRequest(f"{count} images need {count} instructions, or one", param="instruction")
+    return each
+
+
+def _find(rows: Rows, caller: Caller, batch_id: str, *, lock: bool = False) -> Batch:
+    found = select(Batch).where(Batch.id == batch_id, Batch.tenant == caller.tenant)
+    batch = rows.scalar(found.with_for_update() if lock else found)
+    if batch is None:
+        raise NotFound(f"there is no batch {batch_id}")
+    return batch
+
+
+def _ended(rows: Rows, batch_id: str) -> list[str]:
+    found = select(Edit.id).where(Edit.batch_id == batch_id, Edit.status.in_(FINISHED))
+    return list(rows.scalars(found.order_by(Edit.batch_index)))

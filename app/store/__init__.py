@@ -1,0 +1,1 @@
+"""What lasts: rows in a database, pictures in a content-addressed store."""

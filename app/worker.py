@@ -1,0 +1,242 @@
+"""A worker: the process that owns the models and carries out edits, one at a time."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any, TypeVar, final
+
+from dbos import DBOS, StepOptions
+from dbos._serialization import DBOSPortableJSON
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import DBAPIError
+
+from app.compatible import prepare_line
+from app.jobs.batches import Batches
+from app.jobs.queue import CHORES, QUEUE, VERSION, now
+from app.jobs.stages import Agent, Stages
+from app.jobs.webhooks import Webhooks
+from app.refusals import WorkerLost
+from app.services import Services, build_services
+from app.settings import Settings
+from app.store.records import Store, new_id
+from app.store.retention import sweep
+from app.store.tables import UNFINISHED, Edit, Worker
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_SWEEP_SECONDS = 600.0
+_CHECK_SECONDS = 30.0
+_CHECKED_AT_ONCE = 500
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_CHORES_AT_ONCE = 4
+
+
+def load_agent(settings: Settings) -> Agent:
+    """Build the agent that the settings name; this is where the models are loaded."""
+    module, _, name = settings.agent.partition(":")
+    build: Callable[[Settings], Agent] = getattr(import_module(module), name)
+    return build(settings)
+
+
+@final
+class WorkerProcess:
+    """Takes edits from the queue until it is told to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._id = new_id("worker")
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT; then finish what is in hand, within `drain_seconds`."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        services = build_services(self._settings, waits_for_disk=False)
+        store, queue = services.store, services.queue
+        store.database.migrate()
+        self._announce(store, "loading")
+        heart = threading.Thread(target=self._beat, args=(store,), daemon=True)
+        heart.start()
+        agent = load_agent(self._settings)
+        DBOS(
+            config={
+                "name": "brushedit",
+                "system_database_url": self._settings.sql_url,
+                "system_database_engine": store.database.engine,
+                "serializer": DBOSPortableJSON,
+                "executor_id": self._id,
+                "application_version": VERSION,
+                "log_level": "WARNING",
+                "enable_otlp": False,
+            }
+        )
+        register(
+            Stages(self._settings, store, services.ledger, agent),
+            Batches(store, queue, services.desk, partial(prepare_line, services), self._settings.batch_items),
+            Webhooks(self._settings, store, services.secret),
+        )
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=self._settings.queue_poll)
+        DBOS.register_queue(CHORES, worker_concurrency=_CHORES_AT_ONCE, polling_interval_sec=0.25)
+        self._announce(store, "ready")
+        logger.info("worker %s is ready", self._id)
+        self._keep_house(services)
+        self._announce(store, "draining")
+        # What does not end in time stays checkpointed and goes to another worker.
+        DBOS.destroy(workflow_completion_timeout_sec=round(self._settings.drain_seconds))
+        with store.database.write() as rows:
+            rows.execute(delete(Worker).where(Worker.id == self._id))
+        queue.close()
+        store.database.close()
+
+    def _keep_house(self, services: Services) -> None:
+        """Take over from dead workers and remove what is old, until told to stop."""
+        store, queue = services.store, services.queue
+        swept = checked = 0.0
+        while not self._stop.wait(self._settings.heartbeat):
+            try:
+                self._take_over(store)
+                if now() - checked > _CHECK_SECONDS:
+                    checked = now()
+                    settle_ended(services)
+                if now() - swept > _SWEEP_SECONDS:
+                    swept = now()
+                    queue.erase(sweep(self._settings, store))
+            except Exception:
+                # A database that cannot be reached for a while must not end the worker.
+                logger.exception("housekeeping failed; it is tried again")
+
+    def _take_over(self, store: Store) -> None:
+        with store.database.read() as rows:
+            others = rows.scalars(select(Worker).where(Worker.id != self._id)).all()
+        for other in others:
+            if now() - other.seen_at > self._settings.worker_timeout or _died_here(other):
+                logger.warning("worker %s is dead; its edits are taken over", other.id)
+                # Idempotent: only what still belongs to the dead worker goes back into the queue.
+                DBOS._recover_pending_workflows([other.id])  # pyright: ignore[reportPrivateUsage] - DBOS's admin server calls the same
+                with store.database.write() as rows:
+                    rows.execute(delete(Worker).where(Worker.id == other.id))
+
+    def _announce(self, store: Store, state: str) -> None:
+        facts: dict[str, Any] = {"profile": self._settings.profile, "device": self._settings.device}
+        with store.database.write() as rows:
+            known = rows.get(Worker, self._id)
+            if known is None:
+                rows.add(
+                    Worker(
+                        id=self._id,
+                        host=socket.gethostname(),
+                        pid=os.getpid(),
+                        state=state,
+                        facts=facts,
+                        started_at=now(),
+                        seen_at=now(),
+                    )
+                )
+            else:
+                known.state, known.seen_at = state, now()
+
+    def _beat(self, store: Store) -> None:
+        while True:
+            threading.Event().wait(self._settings.heartbeat)
+            try:
+                with store.database.write() as rows:
+                    rows.execute(update(Worker).where(Worker.id == self._id).values(seen_at=now()))
+            except Exception:
+                logger.exception("no sign of life could be written; it is tried again")
+
+
+def settle_ended(services: Services) -> int:
+    """Fail the edits whose workflow has ended without saying how, and return how many there were.
+
+    That is how a fault of the service itself looks; nobody is left waiting for such an edit.
+    """
+    with services.store.database.read() as rows:
+        found = rows.execute(
+            select(Edit.id, Edit.attempt)
+            .where(Edit.status.in_(UNFINISHED), Edit.queued)
+            .limit(_CHECKED_AT_ONCE)
+        ).all()
+    attempts = {row.id: row.attempt for row in found}
+    if not attempts:
+        return 0
+    ended = DBOS.list_workflows(
+        workflow_ids=list(attempts), status=_ENDED, load_input=False, load_output=False
+    )
+    fault = WorkerLost("the service failed on this edit; its log says more under the edit's id")
+    return sum(
+        services.ledger.settle(workflow.workflow_id, attempts[workflow.workflow_id], "failed", error=fault)
+        for workflow in ended
+    )
+
+
+def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
+    """Tell DBOS the workflows and their steps."""
+
+    def edit(edit_id: str) -> str:
+        # Not a step: each go at the edit, also one after a crash, has to have a number of its own.
+        attempt = _until_answered(lambda: stages.begin(edit_id))
+        if attempt is None:
+            return "over"
+        for name, stage in (("plan", stages.plan), ("locate", stages.locate), ("paint", stages.paint)):
+            if not DBOS.run_step(_step(name), stages.guarded, stage, attempt):
+                return "settled"
+            if attempt.until == name:
+                break
+        DBOS.run_step(_step("finish"), stages.guarded, stages.finish, attempt)
+        return "finished"
+
+    def batch(batch_id: str) -> str:
+        return batches.expand(batch_id)
+
+    def webhook(edit_id: str) -> str:
+        return webhooks.deliver(edit_id)
+
+    # The attempts are counted in the edit's own row, which ends it with a reason.
+    DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)
+    DBOS.workflow(name="batch", max_recovery_attempts=None)(batch)
+    DBOS.workflow(name="webhook", max_recovery_attempts=None)(webhook)
+
+
+def _step(name: str) -> StepOptions:
+    """Return how a stage is run: again and again while the database cannot be reached, for about ten minutes."""
+    return {
+        "name": name,
+        "retries_allowed": True,
+        "max_attempts": 10,
+        "interval_seconds": 0.5,
+        "backoff_rate": 2.0,
+        "should_retry": lambda error: isinstance(error, DBAPIError),
+    }
+
+
+def _until_answered(ask: Callable[[], T]) -> T:
+    """Ask the database until it can be reached."""
+    pause = 0.5
+    while True:
+        try:
+            return ask()
+        except DBAPIError:
+            logger.warning("the database does not answer; it is asked again in %.1f s", pause)
+            threading.Event().wait(pause)
+            pause = min(30.0, 2 * pause)
+
+
+def _died_here(worker: Worker) -> bool:
+    """Tell whether a worker of this machine has ended without saying so."""
+    if worker.host != socket.gethostname():
+        return False
+    try:
+        os.kill(worker.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,1 @@
+"""Benchmarks, metrics and published figures by which inpainting and editing are compared."""

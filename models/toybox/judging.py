@@ -1,0 +1,199 @@
+"""Judging: what the final picture of an edit shows where each of its changes should be."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from brushedit.evaluation.metrics import psnr, ssim
+from brushedit.types import Box, Candidate, EditKind, Image, Mask
+from models.toybox.edits import Change, Edit
+from models.toybox.readings import read_background, read_thing
+from models.toybox.rendering import bounds, layers, render
+from models.toybox.scenes import Color, Scene, Thing, View, view_of
+from models.toybox.scores import FOUND, ChangeScore, Task
+
+Detecting: TypeAlias = Callable[[Image, str], Sequence[Candidate]]
+"""A detector: every candidate for a noun phrase that it counts as a sighting."""
+
+EQUAL: Final = 100.0
+"""PSNR of equal pictures here, dB, so that means stay finite."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A picture, the scene it shows as far as backgrounds go, and the nearest scene that the words allow."""
+
+    picture: Image
+    scene: Scene
+    allowed: Scene
+
+
+def judge_changes(
+    edit: Edit,
+    located: Mapping[int, Mask],
+    result: Image | None,
+    size: tuple[int, int],
+    detecting: Detecting | None = None,
+) -> tuple[ChangeScore, ...]:
+    """Return the score of every change, in order.
+
+    Parameters
+    ----------
+    edit : Edit
+    located : mapping of int to Mask
+        What the agent selected, by step.
+    result : Image or None
+        The final picture; None where there is none, which leaves every aspect wrong.
+    size : (int, int)
+        Height and width.
+    detecting : callable or None
+    """
+    shown = None if result is None else _shown(edit, result)
+    return tuple(
+        _judge(change, located.get(i), shown, size, detecting) for i, change in enumerate(edit.changes)
+    )
+
+
+def task_of(change: Change) -> Task:
+    """Return what a change is."""
+    match change.step.kind:
+        case EditKind.ADD:
+            return Task.ADD
+        case EditKind.REMOVE:
+            return Task.REMOVE
+        case EditKind.BACKGROUND:
+            return Task.BACKGROUND
+        case _:
+            old, new = (scene.things[change.targets[0]] for scene in (change.before, change.after))
+            if old.kind is new.kind:
+                return Task.RECOLOR
+            return Task.RESHAPE if old.color is new.color else Task.REPLACE
+
+
+def _shown(edit: Edit, result: Image) -> _Shown:
+    """Tell which background is shown, where it was to change: no words say which beach."""
+    if not any(change.step.kind is EditKind.BACKGROUND for change in edit.changes):
+        return _Shown(result, edit.after, edit.after)
+    ranked = read_background(result, edit.after)
+    allowed = next(scene for scene in ranked if scene.background is edit.after.background)
+    return _Shown(result, ranked[0], allowed)
+
+
+def _judge(
+    change: Change,
+    located: Mask | None,
+    shown: _Shown | None,
+    size: tuple[int, int],
+    detecting: Detecting | None,
+) -> ChangeScore:
+    task = task_of(change)
+    hole = change.hole(*size)
+    mask_iou = None if located is None else iou(located, change.mask(*size))
+    hole_iou = None if located is None else iou(located, hole)
+    if shown is None:
+        return ChangeScore(
+            task,
+            mask_iou,
+            hole_iou,
+            removed=False if task is Task.REMOVE else None,
+            background=False if task is Task.BACKGROUND else None,
+            color=None if task in (Task.REMOVE, Task.BACKGROUND) or change.color_open else False,
+            shape=None if task in (Task.REMOVE, Task.BACKGROUND) else False,
+            sighted=None if detecting is None or task is Task.BACKGROUND else False,
+        )
+    removed: bool | None = None
+    background: bool | None = None
+    color: bool | None = None
+    shape: bool | None = None
+    sighted: bool | None = None
+    allowed = shown.allowed
+    if task is Task.REMOVE:
+        gone = [change.before.things[i] for i in change.targets]
+        removed = all(read_thing(shown.picture, shown.scene, thing)[0] is None for thing in gone)
+        if detecting is not None:
+            sighted = not any(_sighted(detecting, shown, change.before, i, None) for i in change.targets)
+    elif task is Task.BACKGROUND:
+        background = shown.scene.background is shown.allowed.background
+    else:
+        readings = _read(change, shown, located)
+        color = None if change.color_open else all(one.color is one.truth.color for one in readings)
+        shape = all(one.first is not None and one.first.kind is one.truth.kind for one in readings)
+        for one in readings:
+            allowed = allowed.changed(allowed.things.index(one.truth), one.allowed)
+        if detecting is not None:
+            sighted = all(
+                _sighted(detecting, shown, allowed, allowed.things.index(one.allowed), change)
+                for one in readings
+            )
+    wanted = render(allowed, *size)
+    same = psnr(wanted, shown.picture, hole)
+    return ChangeScore(
+        task,
+        mask_iou,
+        hole_iou,
+        removed,
+        background,
+        color,
+        shape,
+        sighted,
+        min(same, EQUAL),
+        ssim(wanted, shown.picture, hole),
+    )
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A thing that should be there, what is most likely there, and the nearest that the words allow."""
+
+    truth: Thing
+    first: Thing | None
+    allowed: Thing
+
+    @property
+    def color(self) -> Color | None:
+        return None if self.first is None else self.first.color
+
+
+def _read(change: Change, shown: _Shown, located: Mask | None) -> list[_Reading]:
+    """Read off every thing that a change put there and no later change took away again."""
+    readings: list[_Reading] = []
+    for i in change.targets:
+        truth = change.after.things[i]
+        if truth not in shown.scene.things:
+            continue
+        scene = shown.scene.without((shown.scene.things.index(truth),))
+        ranked = read_thing(shown.picture, scene, truth, _frame(change, located))
+        allowed = next(
+            thing
+            for thing in ranked
+            if thing is not None
+            and thing.kind is truth.kind
+            and (change.color_open or thing.color is truth.color)
+        )
+        readings.append(_Reading(truth, ranked[0], allowed))
+    return readings
+
+
+def _frame(change: Change, located: Mask | None) -> View | None:
+    """Return the rectangle that was repainted: an added thing is wherever the agent put it."""
+    if change.step.kind is not EditKind.ADD or located is None or not located.any():
+        return change.frame
+    return view_of(bounds(located), located.shape[0], located.shape[1], change.before.aspect)
+
+
+def _sighted(detecting: Detecting, shown: _Shown, scene: Scene, index: int, change: Change | None) -> bool:
+    """Return whether the detector finds a thing of a scene where it stands, by kind alone if any colour will do."""
+    thing = scene.things[index]
+    box = layers(scene, *shown.picture.shape[:2])[index].box
+    phrase = str(thing.kind) if change is not None and change.color_open else thing.name
+    return any(_overlaps(candidate.box, box) for candidate in detecting(shown.picture, phrase))
+
+
+def _overlaps(one: Box, other: Box) -> bool:
+    return one.iou(other) >= FOUND
+
+
+def iou(one: Mask, other: Mask) -> float:
+    """Return intersection over union, 0..1; 1 for two empty masks."""
+    union = int((one | other).sum())
+    return int((one & other).sum()) / union if union else 1.0
