@@ -6,7 +6,7 @@ import warnings
 import typer
 
 from app import __version__
-from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, service, weights
+from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, service, train, weights
 from app.commands.eval import cli as eval_cli
 from brushedit.errors import EditError
 
@@ -27,6 +27,7 @@ cli.command("worker")(service.worker)
 cli.add_typer(service.keys, name="keys")
 cli.command("measure")(measure.measure)
 cli.command("parity")(parity.parity)
+cli.command("train")(train.train)
 cli.command("doctor")(doctor.doctor)
 cli.add_typer(weights.cli, name="weights")
 cli.add_typer(bench.cli, name="bench")

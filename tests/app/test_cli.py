@@ -298,3 +298,15 @@ def test_another_format_is_named(brushedit):
     code, _, err = brushedit(*PAINT, "-o", "out.png")
     assert code == 1
     assert "GIF" in err
+
+
+def test_train_goes_on_from_its_checkpoint(brushedit, folder):
+    code, out, _ = brushedit("train", "segmenter", "--out", "runs", "--steps", "1", "--device", "cpu")
+    assert code == 0
+    assert out.startswith("segmenter: 1 steps")
+    code, out, _ = brushedit("train", "segmenter", "--out", "runs", "--steps", "2", "--device", "cpu")
+    assert code == 0
+    assert out.startswith("segmenter: 2 steps")
+    assert (folder / "runs" / "sam" / "model.safetensors").is_file()
+    assert brushedit("train", "nonsense", "--out", "runs", "--steps", "1")[0] == 1
+    assert brushedit("train", "segmenter", "--out", "runs")[0] == 1

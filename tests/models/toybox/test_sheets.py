@@ -4,7 +4,7 @@ import sys
 import numpy as np
 
 from brushedit.types import require_image
-from models.toybox.samples import edit_sheet, grid, titled, world_sheet
+from models.toybox.sheets import edit_sheet, grid, titled, world_sheet
 
 
 def test_sheets_are_pictures_that_repeat_with_their_seed() -> None:
@@ -27,5 +27,5 @@ def test_pictures_lie_in_the_grid_unchanged() -> None:
 
 
 def test_drawing_the_world_needs_no_torch() -> None:
-    code = "import sys, models.toybox.samples; sys.exit('torch' in sys.modules or 'PIL' in sys.modules)"
+    code = "import sys, models.toybox.sheets; sys.exit('torch' in sys.modules or 'PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

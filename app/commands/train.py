@@ -1,0 +1,79 @@
+"""`brushedit train`: one of the toybox's networks, on pictures and words that this repository draws."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brushedit.errors import InvalidOption
+
+if TYPE_CHECKING:
+    import torch
+
+    from brushedit.training.loop import Budget, Progress
+
+MINDS = ("instructor", "segmenter", "detector")
+
+
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(help="vae, text, base, brushnet (in this order), instructor, segmenter, detector."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints, data and the finished network.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps; reproducible.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Stop after so many seconds of training.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+) -> None:
+    """Train a network, or go on from the checkpoint in --out; stop it at any moment."""
+    if (steps is None) == (seconds is None):
+        raise InvalidOption("give either --steps or --seconds", param="steps")
+
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    from brushedit.training.loop import Budget
+    from models.placement import choose_device
+
+    budget = Budget(steps=steps, seconds=seconds)
+    last: Progress | None = None
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"training {name}", total=1.0)
+        for last in _progress(name, out, budget, choose_device(device)):
+            bar.update(
+                task,
+                completed=last.done,
+                description=f"step {last.step}, loss {last.loss:.4f}, {last.samples_per_second:.0f} samples/s",
+            )
+    if last is not None:
+        typer.echo(f"{name}: {last.step} steps in {last.seconds:.0f} s, loss {last.loss:.4f}; see {out}")
+
+
+def _progress(name: str, out: Path, budget: "Budget", device: "torch.device") -> "Iterator[Progress]":
+    from agents.plan_schema import Declined, reply_to_json
+    from agents.planner import read_prompt, write_prompt
+    from brushedit.types import EditPlan, Turn
+    from models.toybox import train_detector, train_instructor, train_segmenter, training
+
+    if name in training.STAGES:
+        return training.train(name, out, budget, device=device)
+    if name not in MINDS:
+        raise InvalidOption(
+            f"unknown network {name!r}; known: {', '.join((*training.STAGES, *MINDS))}", param="name"
+        )
+    if name == "segmenter":
+        return train_segmenter.train_segmenter(out, budget, device=device)
+    if name == "detector":
+        return train_detector.train_detector(out, budget, device=device)
+    template = read_prompt("plan_short")
+
+    def ask(instruction: str, history: Sequence[Turn]) -> str:
+        return write_prompt(template, instruction, history)
+
+    def answer(reply: EditPlan | str) -> str:
+        return reply_to_json(Declined(reply) if isinstance(reply, str) else reply)
+
+    return train_instructor.train_instructor(out, budget, write_prompt=ask, write_reply=answer, device=device)
