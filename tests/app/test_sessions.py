@@ -95,7 +95,9 @@ def test_rename_export_delete(client, session, service):
     path = f"/v1/sessions/{session['id']}"
     first = turn(client, session, "a")
     assert client.patch(path, json={"title": "another"}).json()["title"] == "another"
-    archive = zipfile.ZipFile(io.BytesIO(client.get(f"{path}/export").content))
+    exported = client.get(f"{path}/export")
+    assert exported.status_code == 200, exported.text
+    archive = zipfile.ZipFile(io.BytesIO(exported.content))
     assert json.loads(archive.read("session.json"))["turns"][0]["id"] == first["id"]
     assert archive.read("input.png") == png(seed=5)
     assert archive.read(f"{first['id']}-0.png") == client.get(first["images"][0]["url"]).content
