@@ -241,8 +241,8 @@ def get_session_input(services: Shared, caller: Reader, session_id: SessionId) -
     """Return the picture the session began with."""
     with services.store.database.read() as rows:
         session = find_session(rows, caller, session_id)
-        kind = services.store.media_type(rows, session.image)
-    return Response(services.store.blobs.get(session.image), media_type=kind)
+    data = services.store.blobs.get(session.image)
+    return Response(data, media_type=_picture_type(data))
 
 
 @router.get("/{session_id}/export", response_class=Response)
@@ -254,8 +254,8 @@ def export(services: Shared, caller: Reader, session_id: SessionId) -> Response:
         turns = _turns(rows, session_id)
         told = {**session_view(session), "turns": [edit_view(rows, services.queue, turn) for turn in turns]}
         archive.writestr("session.json", json.dumps(told, ensure_ascii=False, indent=2))
-        kind = services.store.media_type(rows, session.image)
-        archive.writestr(f"input.{SUFFIXES[kind]}", services.store.blobs.get(session.image))
+        picture = services.store.blobs.get(session.image)
+        archive.writestr(f"input.{SUFFIXES[_picture_type(picture)]}", picture)
         for turn in turns:
             images: list[dict[str, Any]] = (turn.result or {}).get("images", [])
             for number, image in enumerate(images):
@@ -263,6 +263,16 @@ def export(services: Shared, caller: Reader, session_id: SessionId) -> Response:
                 archive.writestr(name, services.store.blobs.get(image["file"]))
     headers = {"Content-Disposition": f'attachment; filename="{session_id}.zip"'}
     return Response(out.getvalue(), media_type="application/zip", headers=headers)
+
+
+def _picture_type(data: bytes) -> str:
+    """Return a stored picture's media type from its first bytes.
+
+    The store knows contents, not uses: the same bytes may have come first as a file of no type.
+    """
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/webp" if data.startswith(b"RIFF") else "image/jpeg"
 
 
 def _turns(rows: Rows, session_id: str) -> list[Edit]:
