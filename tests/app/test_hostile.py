@@ -243,7 +243,8 @@ def test_errors_tell_nothing_of_the_inside(http_client):
 def test_links_cannot_be_made_or_stretched():
     token = sign(b"secret", "edit_" + "0" * 32, 1)
     assert read_token(b"secret", token) == ("edit_" + "0" * 32, 1)
-    for bad in (token[:-1] + ("A" if token[-1] != "A" else "B"), token[1:], "", "é", "A" * 200):
+    other = ("A" if token[0] != "A" else "B") + token[1:]  # the last letter may hold bits that nothing reads
+    for bad in (other, token[1:], "", "é", "A" * 200):
         with pytest.raises(NotFound):
             read_token(b"secret", bad)
     with pytest.raises(NotFound):
