@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, final
 
 import numpy as np
 
+from agents.holes import hole
 from agents.placing import place, place_at
 from agents.ports import Detector, Segmenter
 from agents.selection import alike, in_order, in_part, nearest_to_box, related, suppress, to_pixels
@@ -76,15 +78,17 @@ class Locator:
         if request.mask is None:
             return _selected(region)
         mask = region.mask | request.mask if request.mask_mode == "add" else region.mask & ~request.mask
-        return _selected(Region(mask, region.candidates, region.chosen, region.scores))
+        return _selected(
+            replace(region, mask=mask, things=region.mask if region.things is None else region.things)
+        )
 
     def _find(self, image: Image, step: EditStep, request: EditRequest) -> Region:
         if request.box is not None or request.points:
-            mask, score = self._segmenter.segment(image, _clipped(request.box, image), request.points)
-            return Region(mask, scores=(score,))
+            thing, score = self._segmenter.segment(image, _clipped(request.box, image), request.points)
+            return Region(hole(thing, step), scores=(score,), things=thing)
         candidates = self._detect(image, step.target)
         chosen = self._choose(image, candidates, step, request.which or step.which)
-        return self._segment(image, candidates, chosen)
+        return self._segment(image, step, candidates, chosen)
 
     def _place(self, image: Image, step: EditStep, request: EditRequest) -> Region:
         size = image.shape[0], image.shape[1]
@@ -105,7 +109,7 @@ class Locator:
             subjects = self._find(image, step, request)
         else:
             subjects = self._subjects(image, step)
-        return Region(~subjects.mask, subjects.candidates, subjects.chosen, subjects.scores)
+        return replace(subjects, mask=~subjects.mask, things=None)
 
     def _subjects(self, image: Image, step: EditStep) -> Region:
         """Return all that stays: each of "dog and bench", and every instance unless words pick one."""
@@ -114,9 +118,9 @@ class Locator:
         found = [self._above_floor(image, name) for name in names]
         if len(names) < 2 or not all(found):
             candidates = self._detect(image, step.target)
-            return self._segment(image, candidates, self._choose(image, candidates, step, which))
+            return self._segment(image, step, candidates, self._choose(image, candidates, step, which))
         candidates = tuple(candidate for some in found for candidate in some)
-        return self._segment(image, candidates, range(len(candidates)))
+        return self._segment(image, step, candidates, range(len(candidates)))
 
     def _above_floor(self, image: Image, phrase: str) -> tuple[Candidate, ...]:
         return suppress([c for c in self._detector.detect(image, phrase) if c.score >= self._floor])
@@ -174,11 +178,19 @@ class Locator:
             boxes.append(fresh[0])
         return boxes
 
-    def _segment(self, image: Image, candidates: Sequence[Candidate], chosen: Sequence[int]) -> Region:
-        masks, scores = zip(
+    def _segment(
+        self, image: Image, step: EditStep, candidates: Sequence[Candidate], chosen: Sequence[int]
+    ) -> Region:
+        things, scores = zip(
             *(self._segmenter.segment(image, candidates[index].box, ()) for index in chosen), strict=True
         )
-        return Region(np.logical_or.reduce(masks), tuple(candidates), tuple(chosen), tuple(scores))
+        return Region(
+            np.logical_or.reduce([hole(thing, step) for thing in things]),
+            tuple(candidates),
+            tuple(chosen),
+            tuple(scores),
+            np.logical_or.reduce(things),
+        )
 
 
 def require_guidance(request: EditRequest) -> None:

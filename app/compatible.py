@@ -14,10 +14,12 @@ from app.orders import edit_body, prepare
 from app.refusals import InvalidRequest, NotFound
 from app.schemas import OPTION_ALIASES, EditBody, Metadata, OptionsBody
 from app.services import Services
+from models.catalog import find_profile
 
 MODELS: Final = ("brushedit",)
 _ALIASES: Final = re.compile(r"gpt-image-\S+|dall-e-2|chatgpt-image-\S+", re.ASCII)
-_STEPS: Final = {"low": 10, "medium": 20, "high": 40}
+_EFFORT: Final = {"low": 0.5, "medium": 1.0, "high": 2.0}
+"""Denoising steps of a quality, over the profile's usual ones."""
 
 
 def _truth(value: Any) -> Any:
@@ -87,10 +89,11 @@ def image_edit(
         ours: extra[name] for name, ours in names.items() if ours in OptionsBody.model_fields
     }
     options["samples"] = body.n or 1
-    if body.quality in _STEPS and "steps" not in options:
-        options["steps"] = _STEPS[body.quality]
+    usual = find_profile(services.settings.profile).sampling.steps
+    if body.quality in _EFFORT and "steps" not in options:
+        options["steps"] = round(_EFFORT[body.quality] * usual)
     if body.stream and body.partial_images:
-        steps = int(options.get("steps", 20))
+        steps = int(options.get("steps", usual))
         options["preview_every"] = max(1, steps // (body.partial_images + 1))
 
     files = dict(files)

@@ -20,6 +20,7 @@ from app.schemas import OPTION_ALIASES, EditBody, ForkBody, OptionsBody
 from app.services import Services
 from app.store.tables import Edit, File, Session
 from brushedit.errors import EmptyMask
+from models.catalog import find_profile
 
 _DATA_URL: Final = re.compile(r"data:(image/[a-z+.-]{1,20})?(;[a-zA-Z0-9=-]{1,40})*;base64,", re.ASCII)
 _EDIT_REF: Final = re.compile(r"(edit_[0-9a-f]{32})(?:/(\d{1,2}))?", re.ASCII)
@@ -45,7 +46,8 @@ def prepare(
 ) -> Order:
     """Return the order for an edit: pictures found and decoded once, options checked, the mask normalised."""
     try:
-        options, plan = body.paint_options(), body.edit_plan()
+        options = body.paint_options(find_profile(services.settings.profile).sampling)
+        plan = body.edit_plan()
     except ValidationError as error:
         raise describe_faults(list(error.errors())) from error
     asked = wire.options_to_json(options)

@@ -1,11 +1,13 @@
 """The wire: what requests may hold, and what the answers look like."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs import wire
 from brushedit.types import EditPlan, PaintOptions
+from models.catalog import Sampling
 
 EDIT_ID = r"^edit_[0-9a-f]{32}$"
 SESSION_ID = r"^session_[0-9a-f]{32}$"
@@ -76,15 +78,15 @@ class EditBody(Strict):
     webhook: str | None = Field(default=None, max_length=2000)
     webhook_events_filter: tuple[Literal["completed"], ...] = ("completed",)
 
-    def paint_options(self) -> PaintOptions:
-        """Return the options, under our names.
+    def paint_options(self, sampling: Sampling) -> PaintOptions:
+        """Return the options, under our names; `sampling` where the request says nothing.
 
         Raises
         ------
         InvalidOption, ValidationError
         """
         options = {OPTION_ALIASES.get(name, name): value for name, value in self.options.items()}
-        return OptionsBody.model_validate(options).to_options()
+        return OptionsBody.model_validate(asdict(sampling) | options).to_options()
 
     def edit_plan(self) -> EditPlan | None:
         """Return the plan, or raise pydantic's `ValidationError`."""

@@ -176,18 +176,22 @@ class Region:
     Attributes
     ----------
     mask : Mask
+        What is repainted.
     candidates : tuple of Candidate
         Every detection above the floor, best first; empty where a person gave the mask.
     chosen : tuple of int
         Indices of the candidates that the mask was made from.
     scores : tuple of float
         The segmenter's predicted IoU of each chosen mask, 0..1.
+    things : Mask or None
+        What was found, where `mask` goes beyond it (a removed thing's shadow) or was changed by a person.
     """
 
     mask: Mask
     candidates: tuple[Candidate, ...] = ()
     chosen: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
+    things: Mask | None = None
 
 
 MAX_SEED = 2**32 - 1

@@ -13,13 +13,17 @@ from app.commands.options import (
     BoxOption,
     DeviceOption,
     DtypeOption,
+    GuidanceOption,
     InstructorOption,
     PointOption,
     ProfileOption,
+    SchedulerOption,
+    StepsOption,
     WeightsOption,
     read_box,
     read_choice,
     read_points,
+    read_sampling,
 )
 from brushedit.errors import InvalidOption, OutputNotWritable
 
@@ -48,8 +52,9 @@ def edit(
         Path | None, typer.Option(help="A plan as JSON (`brushedit plan`); nothing is planned.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every such thing, not one.")] = False,
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Classifier-free guidance scale.")] = 7.5,
+    steps: StepsOption = None,
+    guidance: GuidanceOption = None,
+    scheduler: SchedulerOption = None,
     negative: Annotated[str, typer.Option(help="What must not appear.")] = "",
     strength: Annotated[float, typer.Option(help="Below 1: start from the noised original.")] = 1.0,
     seed: Annotated[
@@ -71,11 +76,13 @@ def edit(
     from app.bootstrap import load_editor
     from app.pictures import check_writable, read, read_mask
     from brushedit.types import EditRequest, PaintOptions, Which
+    from models.catalog import find_profile
 
     if mask_mode not in ("replace", "add", "subtract"):
         raise InvalidOption(
             f"mask_mode must be replace, add or subtract, not {mask_mode!r}", param="mask_mode"
         )
+    sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
     picture = read(image)
     check_writable(output, picture)
     request = EditRequest(
@@ -88,8 +95,9 @@ def edit(
         plan=_read_plan(plan) if plan else None,
         which=Which.ALL if every else None,
         options=PaintOptions(
-            steps=steps,
-            guidance=guidance,
+            steps=sampling.steps,
+            guidance=sampling.guidance,
+            scheduler=sampling.scheduler,
             negative=negative,
             strength=strength,
             seed=secrets.randbelow(_MAX_RANDOM_SEED) if seed is None else seed,

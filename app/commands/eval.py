@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -10,10 +11,14 @@ import typer
 from app.commands.options import (
     DeviceOption,
     DtypeOption,
+    GuidanceOption,
     InstructorOption,
     ProfileOption,
+    SchedulerOption,
+    StepsOption,
     WeightsOption,
     read_choice,
+    read_sampling,
 )
 from brushedit.errors import InvalidOption, OutputNotWritable
 
@@ -38,8 +43,9 @@ def toybox(
     seed: Annotated[int, typer.Option(help="Of the scenes, the instructions and the painting.")] = 0,
     output: FolderOption = Path("eval-toybox"),
     side: Annotated[int, typer.Option(min=32, help="Height of the pictures in pixels.")] = 128,
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Classifier-free guidance scale.")] = 7.5,
+    steps: StepsOption = None,
+    guidance: GuidanceOption = None,
+    scheduler: SchedulerOption = None,
     split: Annotated[str, typer.Option(help="Words of the instructions: held_out or train.")] = "held_out",
     stages: Annotated[
         bool, typer.Option(help="Run again with the true plan, and with true plan and masks, given.")
@@ -63,6 +69,8 @@ def toybox(
 
     if split not in ("held_out", "train"):
         raise InvalidOption(f"split must be held_out or train, not {split!r}", param="split")
+    sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
+    options = PaintOptions(sampling.steps, sampling.guidance, scheduler=sampling.scheduler)
     _make(output)
     rng = np.random.default_rng(seed)
     examples = [sample_dialogue(rng, split) for _ in range(count)]
@@ -76,7 +84,7 @@ def toybox(
                 example,
                 editor.edit,
                 side=side,
-                options=PaintOptions(steps=steps, guidance=guidance, seed=seed + number),
+                options=replace(options, seed=seed + number),
                 given=given,
                 detecting=sight,
             )
@@ -89,8 +97,9 @@ def toybox(
             "n": count,
             "seed": seed,
             "side": side,
-            "steps": steps,
-            "guidance": guidance,
+            "steps": options.steps,
+            "guidance": options.guidance,
+            "scheduler": options.scheduler,
             "split": split,
         },
         "profile": find_profile(profile).name,

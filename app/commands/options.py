@@ -7,6 +7,7 @@ import typer
 
 from brushedit.errors import InvalidMask
 from brushedit.types import Box, Point
+from models.catalog import Sampling
 
 if TYPE_CHECKING:
     from app.bootstrap import AgentChoice
@@ -19,6 +20,15 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")
 DtypeOption = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")]
 InstructorOption = Annotated[
     str, typer.Option(help="MODEL@URL of an OpenAI-compatible server that plans; its key is OPENAI_API_KEY.")
+]
+StepsOption = Annotated[
+    int | None, typer.Option(help="Denoising steps, 1..1000; as suits the weights if not given.")
+]
+GuidanceOption = Annotated[
+    float | None, typer.Option(help="Classifier-free guidance scale, 0..50; likewise.")
+]
+SchedulerOption = Annotated[
+    str | None, typer.Option(help="unipc, ddim, euler, euler a, dpm++ 2m karras, ...; likewise.")
 ]
 BoxOption = Annotated[
     str, typer.Option("--box", help="X0,Y0,X1,Y1 in pixels: the target, or an added thing's place.")
@@ -43,6 +53,17 @@ def read_choice(
         )
     endpoint = Endpoint(base_url=address, model=model) if instructor else None
     return AgentChoice(profile, Places(tuple(weights or ())), endpoint=endpoint, device=device, dtype=dtype)
+
+
+def read_sampling(
+    usual: Sampling, steps: int | None, guidance: float | None, scheduler: str | None
+) -> Sampling:
+    """Return what these options name, and the usual where they name nothing."""
+    return Sampling(
+        usual.steps if steps is None else steps,
+        usual.guidance if guidance is None else guidance,
+        usual.scheduler if scheduler is None else scheduler,
+    )
 
 
 def read_box(text: str) -> Box | None:

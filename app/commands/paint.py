@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import __version__
+from app.commands.options import GuidanceOption, SchedulerOption, StepsOption, read_sampling
 from brushedit.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -28,15 +29,13 @@ def paint(
         Path, typer.Option("-o", "--output", help="Where the result goes; its suffix names the format.")
     ],
     negative: Annotated[str, typer.Option(help="What it must not show.")] = "",
-    steps: Annotated[int, typer.Option(help="Denoising steps, 1..1000.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Classifier-free guidance scale, 0..50.")] = 7.5,
+    steps: StepsOption = None,
+    guidance: GuidanceOption = None,
     seed: Annotated[
         int | None, typer.Option(help="Same seed, same bytes; drawn and printed if not given.")
     ] = None,
     samples: Annotated[int, typer.Option(help="How many, 1..16: OUT-SEED for each, seeds count up.")] = 1,
-    scheduler: Annotated[
-        str, typer.Option(help="unipc, ddim, euler, euler a, dpm++ 2m karras, ...")
-    ] = "unipc",
+    scheduler: SchedulerOption = None,
     strength: Annotated[float, typer.Option(help="Below 1: start from the noised original.")] = 1.0,
     preservation_scale: Annotated[
         float, typer.Option(help="Factor on BrushNet's features (the paper's w).")
@@ -77,16 +76,19 @@ def paint(
     from app.pictures.writing import format_named
     from brushedit import blending
     from brushedit.types import PaintOptions
+    from models.catalog import Sampling, find_profile
 
     polarity = _one_of("mask_polarity", mask_polarity, ("auto", "white", "black", "alpha"))
     resize = _one_of("mask_resize", mask_resize, ("error", "nearest"))
+    usual = find_profile("toybox").sampling if base is None else Sampling()
+    sampling = read_sampling(usual, steps, guidance, scheduler)
     options = PaintOptions(
-        steps=steps,
-        guidance=guidance,
+        steps=sampling.steps,
+        guidance=sampling.guidance,
         negative=negative,
         seed=secrets.randbelow(_MAX_RANDOM_SEED) if seed is None else seed,
         samples=samples,
-        scheduler=scheduler,
+        scheduler=sampling.scheduler,
         strength=strength,
         preservation_scale=preservation_scale,
         control_start=control_start,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from brushedit.evaluation.metrics import psnr, ssim
-from brushedit.types import Box, Candidate, EditKind, Image, Mask
+from brushedit.types import Box, Candidate, EditKind, Image, Mask, Region
 from models.toybox.edits import Change, Edit
 from models.toybox.readings import read_background, read_thing
 from models.toybox.rendering import bounds, layers, render
@@ -30,7 +30,7 @@ class _Shown:
 
 def judge_changes(
     edit: Edit,
-    located: Mapping[int, Mask],
+    located: Mapping[int, Region],
     result: Image | None,
     size: tuple[int, int],
     detecting: Detecting | None = None,
@@ -40,7 +40,7 @@ def judge_changes(
     Parameters
     ----------
     edit : Edit
-    located : mapping of int to Mask
+    located : mapping of int to Region
         What the agent selected, by step.
     result : Image or None
         The final picture; None where there is none, which leaves every aspect wrong.
@@ -81,15 +81,15 @@ def _shown(edit: Edit, result: Image) -> _Shown:
 
 def _judge(
     change: Change,
-    located: Mask | None,
+    located: Region | None,
     shown: _Shown | None,
     size: tuple[int, int],
     detecting: Detecting | None,
 ) -> ChangeScore:
     task = task_of(change)
     hole = change.hole(*size)
-    mask_iou = None if located is None else iou(located, change.mask(*size))
-    hole_iou = None if located is None else iou(located, hole)
+    mask_iou = None if located is None else iou(_selected(located), change.mask(*size))
+    hole_iou = None if located is None else iou(located.mask, hole)
     if shown is None:
         return ChangeScore(
             task,
@@ -154,7 +154,7 @@ class _Reading:
         return None if self.first is None else self.first.color
 
 
-def _read(change: Change, shown: _Shown, located: Mask | None) -> list[_Reading]:
+def _read(change: Change, shown: _Shown, located: Region | None) -> list[_Reading]:
     """Read off every thing that a change put there and no later change took away again."""
     readings: list[_Reading] = []
     for i in change.targets:
@@ -174,11 +174,16 @@ def _read(change: Change, shown: _Shown, located: Mask | None) -> list[_Reading]
     return readings
 
 
-def _frame(change: Change, located: Mask | None) -> View | None:
+def _frame(change: Change, located: Region | None) -> View | None:
     """Return the rectangle that was repainted: an added thing is wherever the agent put it."""
-    if change.step.kind is not EditKind.ADD or located is None or not located.any():
+    if change.step.kind is not EditKind.ADD or located is None or not located.mask.any():
         return change.frame
-    return view_of(bounds(located), located.shape[0], located.shape[1], change.before.aspect)
+    height, width = located.mask.shape
+    return view_of(bounds(located.mask), height, width, change.before.aspect)
+
+
+def _selected(located: Region) -> Mask:
+    return located.mask if located.things is None else located.things
 
 
 def _sighted(detecting: Detecting, shown: _Shown, scene: Scene, index: int, change: Change | None) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from brushedit import masks
 from brushedit.errors import EditError
 from brushedit.events import Event, Failed, Finished, Located, Planned
-from brushedit.types import BlendReport, EditPlan, EditRequest, EditStep, Image, Mask, PaintOptions, Region
+from brushedit.types import BlendReport, EditPlan, EditRequest, EditStep, Image, PaintOptions, Region
 from models.toybox.edits import Edit
 from models.toybox.instructions import Example
 from models.toybox.judging import Detecting, judge_changes
@@ -85,7 +85,7 @@ def score(
         seconds=run.seconds,
     )
     truth = None if edit is None else render(edit.after, side, width)
-    mask = np.logical_or.reduce(list(run.located.values())) if run.located else None
+    mask = np.logical_or.reduce([region.mask for region in run.located.values()]) if run.located else None
     return Scored(told, example.instruction, before, mask, result, truth)
 
 
@@ -109,10 +109,10 @@ def judge_plan(plan: EditPlan | None, truth: EditPlan) -> PlanScore:
 
 @dataclass(frozen=True)
 class _Run:
-    """What the agent did: the plan, masks by step, the picture or the error's code, and the seconds it took."""
+    """What the agent did: the plan, regions by step, the picture or the error's code, and the seconds it took."""
 
     plan: EditPlan | None
-    located: Mapping[int, Mask]
+    located: Mapping[int, Region]
     result: Image | None
     report: BlendReport | None
     code: str
@@ -134,7 +134,7 @@ _OUTCOMES: Final = {
 
 def _run(editing: Editing, request: EditRequest, regions: Mapping[int, Region]) -> _Run:
     plan: EditPlan | None = None
-    located: dict[int, Mask] = {}
+    located: dict[int, Region] = {}
     result: Image | None = None
     report: BlendReport | None = None
     code = ""
@@ -145,7 +145,7 @@ def _run(editing: Editing, request: EditRequest, regions: Mapping[int, Region]) 
                 case Planned():
                     plan = event.plan
                 case Located():
-                    located[event.step] = event.region.mask
+                    located[event.step] = event.region
                 case Finished():
                     result, report = event.result.images[0], event.result.reports[0]
                 case Failed():
@@ -172,7 +172,7 @@ def _spared(edit: Edit, result: Image) -> bool:
 def _outside(before: Image, result: Image, run: _Run, options: PaintOptions) -> int:
     reach = max(2, round(REACH * max(before.shape[:2])), options.grow or 0)
     may = np.zeros(before.shape[:2], dtype=np.bool_)
-    for mask in run.located.values():
-        may |= masks.grow(mask, reach)
+    for region in run.located.values():
+        may |= masks.grow(region.mask, reach)
     beyond = int(np.count_nonzero((before != result)[~may]))
     return max(beyond, run.report.outside_changed if run.report else 0)

@@ -21,8 +21,9 @@ CUBES = [(MIDDLE, 0.9), (RIGHT, 0.8), (LEFT, 0.7), (LARGE, 0.6)]
 CONE = (52, 28, 60, 42)
 
 
-def step(kind: EditKind = EditKind.REMOVE, target: str = "cube", **fields: Any) -> EditStep:
-    return EditStep(kind, target, "a beach", **fields)
+def step(kind: EditKind = EditKind.LOCAL, target: str = "cube", **fields: Any) -> EditStep:
+    """Return a step whose hole is the thing itself: it stays what it is."""
+    return EditStep(kind, target, f"a red {target}", **fields)
 
 
 def found(locator: Locator, of: EditStep, request: EditRequest = REQUEST) -> Box:

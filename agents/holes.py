@@ -1,0 +1,64 @@
+"""Holes: how much more than a thing itself is repainted, for it to go without a trace or to take another shape."""
+
+from typing import Final
+
+from agents.wording import bare_noun
+from brushedit import masks
+from brushedit.types import Box, EditKind, EditStep, Mask
+
+_RIM: Final = 0.04
+"""Reach of soft edges and reflected colour around a thing, in its longer sides."""
+
+_FOOT: Final = (0.75, 0.25, 0.15)
+"""The ground that a thing's contact shadow darkens: an ellipse about its lower edge, so many of the thing's widths
+to either side, and so many of its longer sides up and down."""
+
+_AIR: Final = (0.125, 0.06)
+"""Room around a thing that takes another shape, on every side, in its width and its height."""
+
+
+def hole(thing: Mask, step: EditStep) -> Mask:
+    """Return what has to be repainted for one thing of a step: the thing, and what its kind of edit needs beside it.
+
+    A removed thing leaves its contact shadow behind, and a thing that becomes another one its silhouette, which
+    BrushNet would fill out again, unless these are repainted as well.
+    """
+    box = masks.bounding_box(thing)
+    if box is None:
+        return thing
+    if step.kind is EditKind.REMOVE:
+        return _with_shadow(thing, box)
+    if step.kind is EditKind.LOCAL and _becomes_another(step):
+        return thing | masks.from_box(_aired(box), *thing.shape)
+    return thing
+
+
+def _with_shadow(thing: Mask, box: Box) -> Mask:
+    side, (across, up, down) = max(box.width, box.height), _FOOT
+    middle = (box.x0 + box.x1) / 2
+    foot = Box(
+        round(middle - across * box.width),
+        round(box.y1 - up * side),
+        round(middle + across * box.width),
+        round(box.y1 + down * side),
+    )
+    return masks.grow(thing, max(1, round(_RIM * side))) | masks.from_ellipse(foot, *thing.shape)
+
+
+def _becomes_another(step: EditStep) -> bool:
+    """Return whether a caption does not mention what the step is about: then something else shall be there."""
+    named = _words(bare_noun(step.target))
+    return bool(named) and _singular(named[-1]) not in map(_singular, _words(step.caption))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip(".,;:!?\"'()") for word in text.lower().split()]
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def _aired(box: Box) -> Box:
+    wide, high = round(_AIR[0] * box.width), round(_AIR[1] * box.height)
+    return Box(box.x0 - wide, box.y0 - high, box.x1 + wide, box.y1 + high)
