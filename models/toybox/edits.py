@@ -7,7 +7,7 @@ import numpy as np
 
 from brushedit.types import EditKind, EditPlan, EditStep, Mask, NormalizedBox, Which
 from models.toybox.captions import EMPTY, background_caption, with_article
-from models.toybox.references import OBJECT, RELATIONS, Reference, resolve
+from models.toybox.references import OBJECT, Reference, read_relation, resolve
 from models.toybox.rendering import changed_region, layers
 from models.toybox.scenes import Background, Color, Scene, Thing, View
 from models.toybox.shapes import Kind, extent
@@ -131,20 +131,29 @@ def add_at(
 
 
 def add_beside(
-    scene: Scene, kind: Kind, color: Color | None, relation: str, anchor: str, *, rng: np.random.Generator
+    scene: Scene, kind: Kind, color: Color | None, where: str, *, rng: np.random.Generator
 ) -> Change:
-    """Add a thing "next to", "left of" or "right of" the only thing that a noun phrase fits.
+    """Add a thing "next to the cube", "left of" or "right of" it, or "between the cube and the cone".
 
-    The plan says so in `where` and has no box, since words cannot know it: the locator looks for the anchor.
-    The true rectangle is as large as the anchor's, on its side (the roomier one for "next to"), feet level.
+    Each noun phrase must fit one thing only. The plan has no box, since words cannot know it: the locator
+    looks for the anchors. The true rectangle is as large as the first anchor's: on its side (the roomier one for
+    "next to"), feet level, or midway between both.
     """
-    (index,) = resolve(scene, Reference(anchor))
-    there = scene.things[index].window
-    left = relation == "left of" or (relation == "next to" and there.x0 > scene.aspect - there.x1)
-    x0 = there.x0 - there.width if left else there.x1
+    relation, anchors = read_relation(where)
+    windows = [scene.things[i].window for anchor in anchors for i in resolve(scene, Reference(anchor))]
+    there = windows[0]
+    y0 = there.y0
+    if relation == "between":
+        x0, y0 = (
+            sum(window.middle[axis] for window in windows) / 2 - side / 2
+            for axis, side in enumerate((there.width, there.height))
+        )
+    else:
+        left = relation == "left of" or (relation == "next to" and there.x0 > scene.aspect - there.x1)
+        x0 = there.x0 - there.width if left else there.x1
     x0 = min(max(0.0, x0), scene.aspect - there.width)
-    frame = View(x0, there.y0, x0 + there.width, there.y1)
-    return add(scene, kind, color, frame, where=f"{relation} the {anchor}", rng=rng)
+    frame = View(x0, y0, x0 + there.width, y0 + there.height)
+    return add(scene, kind, color, frame, where=where, rng=rng)
 
 
 def remove(scene: Scene, reference: Reference) -> Change:
@@ -210,7 +219,7 @@ def is_free(frame: View, things: Sequence[Thing]) -> bool:
 
 def is_beside(where: str) -> bool:
     """Return whether a plan's `where` names another thing: then only the picture tells the place."""
-    return where.startswith(RELATIONS)
+    return read_relation(where)[0] != ""
 
 
 def _local(

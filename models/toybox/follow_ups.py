@@ -114,6 +114,37 @@ def _resized(form: str, rng: Rng, earlier: Change, size: str) -> Request | None:
     return addition(form, rng, earlier.before, new.kind, new.color, where, size)
 
 
+def _moved(rng: Rng, earlier: Change) -> Request | None:
+    """Ask for an added thing at another place: it is removed and added again."""
+    it, new = _it(earlier), Reference(earlier.step.target)
+    if it is None or new.kind is None or new.color is None:
+        return None
+    gone = edits.remove(earlier.after, it)
+    place = one_of(rng, [place for place in edits.COLUMNS if place != earlier.step.where])
+    there = addition("it_move", rng, gone.after, new.kind, new.color, place)
+    return there and replace(there, changes=(gone, *there.changes))
+
+
+def _undo(rng: Rng, earlier: Change) -> Request | None:
+    """Ask for the last change to be taken back, as far as its words tell what was there before."""
+    it, was, kind = _it(earlier), Reference(earlier.step.target), earlier.step.kind
+    if kind is EditKind.REMOVE:
+        back = _put_back(rng, earlier)
+    elif it is None:
+        back = None
+    elif kind is EditKind.ADD:
+        back = removal("undo", rng, earlier.after, it)
+    elif was.kind is None or was.color is None or it.kind is None or it.color is None:
+        back = None
+    elif was.kind is it.kind:
+        back = recoloring("undo", rng, earlier.after, it, was.color)
+    elif was.color is it.color:
+        back = reshaping("undo", rng, earlier.after, it, was.kind)
+    else:
+        back = None
+    return back and replace(back, form="undo")
+
+
 def _also_background(rng: Rng, earlier: Change) -> Request | None:
     return ground("also_background", rng, earlier.after)
 
@@ -129,6 +160,8 @@ _FOLLOW_UPS: Mapping[str, Callable[[Rng, Change], Request | None]] = {
     "another": _another,
     "bigger": _bigger,
     "smaller": _smaller,
+    "it_move": _moved,
+    "undo": _undo,
     "also_background": _also_background,
 }
 _CHANGES = ("add", "add_free", "recolor", "reshape", "replace")
@@ -143,6 +176,8 @@ AFTER: Mapping[str, tuple[float, tuple[str, ...]]] = {
     "another": (0.06, ("add", "add_free")),
     "bigger": (0.03, ("add", "add_free")),
     "smaller": (0.03, ("add", "add_free")),
+    "it_move": (0.05, ("add",)),
+    "undo": (0.1, ("add", "remove", "recolor", "reshape")),
     "also_background": (0.06, ("background",)),
 }
 """Forms of requests that follow an earlier one, their shares, and the forms they may follow."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from brushedit.types import Which
 from models.toybox.captions import with_article
-from models.toybox.references import OBJECT, RELATIONS, Reference
+from models.toybox.references import OBJECT, Reference, read_relation
 from models.toybox.scenes import Background, Color
 from models.toybox.shapes import Kind
 
@@ -63,10 +63,10 @@ def thing_words(rng: np.random.Generator, reference: Reference, count: int) -> s
         return _all_words(rng, reference, count)
     table = phrases()["which"]
     noun, where = _noun(rng, reference.target), reference.where
-    relation = next((r for r in RELATIONS if where.startswith(f"{r} the ")), None)
-    if relation is not None:
-        anchor = _noun(rng, where.removeprefix(f"{relation} the "))
-        return choose(rng, table[relation]).format(n=noun, x=anchor)
+    relation, anchors = read_relation(where)
+    if relation:
+        x, *y = (_noun(rng, anchor) for anchor in anchors)
+        return choose(rng, table[relation]).format(n=noun, x=x, y="".join(y))
     ordinal, _, side = where.partition(" from the ")
     if side:
         if rng.random() < 0.25:
@@ -108,10 +108,11 @@ def _all_words(rng: np.random.Generator, reference: Reference, count: int) -> st
 def place_words(rng: np.random.Generator, where: str) -> str:
     """Say where a thing is to be added: "on the left", "next to the red cone"."""
     table = phrases()["places"]
-    relation = next((r for r in RELATIONS if where.startswith(f"{r} the ")), None)
-    if relation is None:
+    relation, anchors = read_relation(where)
+    if not relation:
         return choose(rng, table[where])
-    return choose(rng, table[relation]).format(x=_noun(rng, where.removeprefix(f"{relation} the ")))
+    x, *y = (_noun(rng, anchor) for anchor in anchors)
+    return choose(rng, table[relation]).format(x=x, y="".join(y))
 
 
 def new_words(rng: np.random.Generator, kind: Kind, color: Color | None, size: str = "") -> str:

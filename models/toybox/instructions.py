@@ -103,10 +103,11 @@ def _happened(
         change: Change | None = None
         for left in reversed(range(turns)):
             done = request(rng, last if last and not left else _lot(rng, ALONE), scene)
-            if done is None:
+            if done is None or (last and len(done.changes) > 1):
+                # "It" would be either of two things.
                 break
             said.append(Turn(_said(rng, done, split), Edit(done.changes).plan))
-            change = done.changes[-1]
+            *_, change = done.changes
             scene = change.after
         if len(said) == turns:
             return _Past(scene, tuple(said), change)
@@ -193,6 +194,7 @@ def _declined(rng: np.random.Generator, split: Split, aspect: float, turns: int)
             "t": thing_words(
                 rng, sample_reference(rng, past.scene) or Reference(choose(rng, tuple(Kind))), 1
             ),
+            **dict(zip("cd", rng.choice(tuple(Color), size=2, replace=False), strict=True)),
             "p": place_words(rng, choose(rng, tuple(COLUMNS))),
             "u": words["things"],
             "v": words["colors"],
@@ -217,6 +219,7 @@ _TOPICS = {
     "talk": 0.12,
     "no_referent": 0.05,
     "noise": 0.03,
+    "contradiction": 0.06,
 }
 
 

@@ -6,13 +6,13 @@ cone" is the nearest to it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from brushedit.types import Which
-from models.toybox.scenes import Color, Scene, View
+from models.toybox.scenes import Color, Scene, Thing, View
 from models.toybox.shapes import Kind
 
 OBJECT = "object"
@@ -47,7 +47,7 @@ OPPOSITES = {
 """What "the other one" of two is, if the one was this."""
 
 ORDINALS = ("second from the left", "second from the right", "third from the left", "third from the right")
-RELATIONS = ("next to", "left of", "right of")
+RELATIONS = ("next to", "left of", "right of", "between")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Reference:
     target : str
         Noun phrase without spatial words: "blue cube", "cube", "object".
     where : str
-        "", a key of `OPPOSITES`, "middle", one of `ORDINALS`, or one of `RELATIONS` with a noun phrase:
-        "next to the red cone".
+        "", a key of `OPPOSITES`, "middle", one of `ORDINALS`, or one of `RELATIONS` with a noun phrase
+        ("next to the red cone"), "between" with two ("between the cube and the cone").
     which : Which
     """
 
@@ -89,9 +89,11 @@ def resolve(scene: Scene, reference: Reference) -> tuple[int, ...]:
         return fits
     if not reference.where:
         return fits if len(fits) == 1 else ()
-    relation = next((r for r in RELATIONS if reference.where.startswith(f"{r} the ")), None)
-    if relation is not None:
-        return _related(scene, fits, relation, reference.where.removeprefix(f"{relation} the "))
+    relation, anchors = read_relation(reference.where)
+    if relation == "between":
+        return _between(scene, fits, anchors)
+    if relation:
+        return _related(scene, fits, relation, anchors[0])
     if reference.where == "middle":
         return _middle(scene, fits)
     if reference.where in ORDINALS:
@@ -99,6 +101,22 @@ def resolve(scene: Scene, reference: Reference) -> tuple[int, ...]:
         rank = 1 if ordinal == "second" else 2
         return _ranked(scene, fits, side, rank) if len(fits) > rank else ()
     return _ranked(scene, fits, reference.where, 0)
+
+
+def read_relation(where: str) -> tuple[str, tuple[str, ...]]:
+    """Return one of `RELATIONS` and its noun phrases; "" and none for other words."""
+    for relation in RELATIONS:
+        if where.startswith(f"{relation} the "):
+            return relation, tuple(where.removeprefix(f"{relation} the ").split(" and the "))
+    return "", ()
+
+
+def sample_relation(rng: np.random.Generator, others: Sequence[Thing]) -> str:
+    """Draw words for a place beside one of some things, or between two of them."""
+    relation = RELATIONS[rng.integers(len(RELATIONS) - (len(others) < 2))]
+    picked = rng.choice(len(others), size=2 if relation == "between" else 1, replace=False)
+    anchors = [others[i].name if rng.random() < 0.6 else str(others[i].kind) for i in picked]
+    return f"{relation} the {' and the '.join(anchors)}"
 
 
 def sample_reference(
@@ -128,9 +146,7 @@ def sample_reference(
             others = [other for i, other in enumerate(scene.things) if i != index]
             if not others:
                 continue
-            other = others[rng.integers(len(others))]
-            anchor = other.name if rng.random() < 0.6 else str(other.kind)
-            where = f"{RELATIONS[rng.integers(len(RELATIONS))]} the {anchor}"
+            where = sample_relation(rng, others)
         elif choice:
             words = (*OPPOSITES, "left", "right", "middle", "middle", *ORDINALS)
             where = words[rng.integers(len(words))]
@@ -207,6 +223,19 @@ def _related(scene: Scene, indices: tuple[int, ...], relation: str, anchor: str)
     if len(ordered) > 1 and held[ordered[1]] < held[ordered[0]] + 0.08:
         return ()
     return (ordered[0],)
+
+
+def _between(scene: Scene, indices: tuple[int, ...], anchors: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the only one that stands between the only things two anchors fit, and is nearest to the midst of them."""
+    found = [fitting(scene, anchor) for anchor in anchors]
+    if len(found) != 2 or any(len(fits) != 1 for fits in found) or found[0] == found[1]:
+        return ()
+    (ax, ay), (bx, by) = (scene.things[fits[0]].window.middle for fits in found)
+    middles = {i: scene.things[i].window.middle for i in indices if (i,) not in found}
+    away = {i: math.hypot(x - (ax + bx) / 2, y - (ay + by) / 2) for i, (x, y) in middles.items()}
+    inside = [i for i, (x, _) in middles.items() if min(ax, bx) + 0.05 < x < max(ax, bx) - 0.05]
+    plain = len(inside) == 1 and all(away[i] > away[inside[0]] + 0.1 for i in away if i != inside[0])
+    return tuple(inside) if plain else ()
 
 
 def _gap(one: View, other: View) -> float:

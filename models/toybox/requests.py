@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,16 +17,18 @@ from models.toybox.grammar import (
     thing_words,
 )
 from models.toybox.references import (
-    RELATIONS,
     Reference,
     fitting,
+    read_relation,
     resolve,
     sample_plural,
     sample_reference,
+    sample_relation,
 )
 from models.toybox.scenes import Background, Color, Scene
 from models.toybox.shapes import Kind
 
+T = TypeVar("T")
 Rng: TypeAlias = np.random.Generator
 
 ROOM = 4
@@ -53,9 +55,9 @@ def request(rng: Rng, form: str, scene: Scene, *, single: bool = False) -> Reque
     return _ALONE[form](rng, scene, single)
 
 
-def one_of(rng: Rng, kinds: Sequence[Kind], *, but: Sequence[Kind] = ()) -> Kind:
-    """Draw a kind that is not among some."""
-    left = [kind for kind in kinds if kind not in but]
+def one_of(rng: Rng, options: Sequence[T], *, but: Sequence[T] = ()) -> T:
+    """Draw one that is not among some."""
+    left = [option for option in options if option not in but]
     return left[rng.integers(len(left))]
 
 
@@ -70,11 +72,17 @@ def _maybe_color(rng: Rng) -> Color | None:
 
 
 def _remove(rng: Rng, scene: Scene, single: bool) -> Request | None:
+    if not single and rng.random() < 0.12:
+        return _both("remove", rng, scene, edits.remove, {})
     reference = None if single or rng.random() < 0.7 else sample_plural(rng, scene)
     return removal("remove", rng, scene, reference or sample_reference(rng, scene))
 
 
 def _recolor(rng: Rng, scene: Scene, single: bool) -> Request | None:
+    if not single and rng.random() < 0.12:
+        color = another_color(rng, [thing.color for thing in scene.things])
+        slots = {"c": color_words(rng, color)}
+        return _both("recolor", rng, scene, lambda now, one: edits.recolor(now, one, color), slots)
     reference = None if single or rng.random() < 0.7 else sample_plural(rng, scene, kinded=True)
     reference = reference or sample_reference(rng, scene, kinded=True)
     if reference is None:
@@ -83,6 +91,30 @@ def _recolor(rng: Rng, scene: Scene, single: bool) -> Request | None:
     return recoloring(
         "recolor", rng, scene, reference, another_color(rng, [scene.things[i].color for i in targets])
     )
+
+
+def _both(
+    form: str,
+    rng: Rng,
+    scene: Scene,
+    change: Callable[[Scene, Reference], Change],
+    slots: Mapping[str, str],
+) -> Request | None:
+    """Ask for the same to be done to two things, each in its own words: "the star and the left ball"."""
+    one = sample_reference(rng, scene, kinded=True)
+    first = one and change(scene, one)
+    other = first and sample_reference(rng, first.after, kinded=True)
+    if not (one and first and other):
+        return None
+    second = change(first.after, other)
+    meant = [scene.things[i] for i in resolve(scene, other)]
+    if meant != [second.before.things[i] for i in second.targets] or meant == [
+        scene.things[first.targets[0]]
+    ]:
+        # The second thing is another one, and told by the same words before the first is gone or changed.
+        return None
+    words = f"{thing_words(rng, one, 1)} and {thing_words(rng, other, 1)}"
+    return Request(form, (first, second), {"t": words, **slots})
 
 
 def _reshape(rng: Rng, scene: Scene, single: bool) -> Request | None:
@@ -112,15 +144,16 @@ def _add(rng: Rng, scene: Scene, single: bool) -> Request | None:
 
 
 def _add_beside(rng: Rng, scene: Scene, kind: Kind, color: Color | None) -> Request | None:
-    names = [thing.name for thing in scene.things] + [str(thing.kind) for thing in scene.things]
-    anchors = [name for name in names if len(fitting(scene, name)) == 1]
-    if not anchors or len(scene.things) >= ROOM:
+    if not scene.things or len(scene.things) >= ROOM:
         return None
-    anchor, relation = anchors[rng.integers(len(anchors))], RELATIONS[rng.integers(len(RELATIONS))]
-    change = edits.add_beside(scene, kind, color, relation, anchor, rng=rng)
+    where = sample_relation(rng, scene.things)
+    relation, anchors = read_relation(where)
+    if any(len(fitting(scene, anchor)) != 1 for anchor in anchors) or len(set(anchors)) < len(anchors):
+        return None
+    change = edits.add_beside(scene, kind, color, where, rng=rng)
     if change.frame is None or not is_free(change.frame, scene.things):
         return None
-    there = scene.things[resolve(scene, Reference(anchor))[0]].window
+    there = scene.things[fitting(scene, anchors[0])[0]].window
     if relation == "next to" and abs(there.x0 + there.x1 - scene.aspect) < 0.1:
         # Which side has more room is too close to call.
         return None

@@ -65,8 +65,8 @@ def score(
         assert example.plan is not None, "nothing can be given of a request that shall be declined"
         request = replace(request, plan=example.plan)
     if given is Given.REGIONS and example.edit is not None:
-        holes = (change.hole(side, width) for change in example.edit.changes)
-        regions = {i: Region(hole) for i, hole in enumerate(holes)}
+        known = ((c.hole(side, width), c.mask(side, width)) for c in example.edit.changes)
+        regions = {i: Region(hole, things=mask) for i, (hole, mask) in enumerate(known)}
     run = _run(editing, request, regions)
     edit, result = example.edit, run.result
     changes = judge_changes(edit, run.located, result, (side, width), detecting) if edit else ()

@@ -79,7 +79,7 @@ def test_the_plan_of_each_kind_of_edit() -> None:
     placed = edits.add_at(Scene(Background.SNOW), Kind.STAR, None, "left", rng=rng)
     assert (placed.step.target, placed.step.where, placed.step.box) == ("star", "left", (30, 540, 390, 900))
     assert placed.color_open
-    beside = edits.add_beside(SCENE, Kind.STAR, Color.BLUE, "next to", "cube", rng=rng)
+    beside = edits.add_beside(SCENE, Kind.STAR, Color.BLUE, "next to the cube", rng=rng)
     assert (beside.step.where, beside.step.box) == ("next to the cube", None)
     assert edits.is_beside(beside.step.where)
 
