@@ -67,6 +67,8 @@ class Case:
     instruction : str
     steps : tuple of ExpectedStep
         Empty where the instructor shall decline.
+    otherwise : tuple of ExpectedStep
+        Another plan that comes to the same; empty where there is none.
     declines : bool
     history : tuple of PastTurn
     tags : tuple of str
@@ -75,6 +77,7 @@ class Case:
 
     instruction: str
     steps: tuple[ExpectedStep, ...]
+    otherwise: tuple[ExpectedStep, ...] = ()
     declines: bool = False
     history: tuple[PastTurn, ...] = ()
     tags: tuple[str, ...] = ()
@@ -143,17 +146,25 @@ def ask(instructor: Instructor, case: Case, picture: Image) -> Outcome:
 
 def judge(case: Case, plan: EditPlan) -> Outcome:
     """Return which parts of a plan are as a case expects; all are wrong where the number of steps is."""
-    if case.declines or len(plan.steps) != len(case.steps):
+    expected = next(
+        (
+            steps
+            for steps in (case.otherwise, case.steps)
+            if [step.kind for step in steps] == [step.kind for step in plan.steps]
+        ),
+        case.steps,
+    )
+    if case.declines or len(plan.steps) != len(expected):
         return Outcome(case, plan, "", *[False] * 4)
-    pairs = list(zip(plan.steps, case.steps, strict=True))
+    pairs = list(zip(plan.steps, expected, strict=True))
     return Outcome(
         case,
         plan,
         "",
-        kind=all(step.kind is expected.kind for step, expected in pairs),
-        target=all(_same_target(step.target, expected.target) for step, expected in pairs),
-        which=all(expected.which in (ANY, step.which) for step, expected in pairs),
-        where=all(_same_where(step.where, expected.where) for step, expected in pairs),
+        kind=all(step.kind is wanted.kind for step, wanted in pairs),
+        target=all(_same_target(step.target, wanted.target) for step, wanted in pairs),
+        which=all(wanted.which in (ANY, step.which) for step, wanted in pairs),
+        where=all(_same_where(step.where, wanted.where) for step, wanted in pairs),
     )
 
 
