@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from brushedit.training.loop import Budget, Progress
 
+_LINE_EVERY = 30.0
+"""Seconds of training between two lines of a log."""
+
 MINDS = ("instructor", "segmenter", "detector")
 
 
@@ -26,6 +29,9 @@ def train(
     seconds: Annotated[
         float | None, typer.Option(min=1, help="Stop after so many seconds of training.")
     ] = None,
+    sheet_every: Annotated[
+        float, typer.Option(min=0.1, help="Minutes between two sample sheets in OUT/sheets.")
+    ] = 5.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
 ) -> None:
     """Train a network, or go on from the checkpoint in --out; stop it at any moment."""
@@ -39,35 +45,40 @@ def train(
     from models.placement import choose_device
 
     budget = Budget(steps=steps, seconds=seconds)
+    console = Console(stderr=True)
     last: Progress | None = None
-    with Bar(console=Console(stderr=True), transient=True) as bar:
+    told = 0.0
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"training {name}", total=1.0)
-        for last in _progress(name, out, budget, choose_device(device)):
-            bar.update(
-                task,
-                completed=last.done,
-                description=f"step {last.step}, loss {last.loss:.4f}, {last.samples_per_second:.0f} samples/s",
-            )
+        for last in _progress(name, out, budget, choose_device(device), 60 * sheet_every):
+            line = f"step {last.step}, loss {last.loss:.4f}, {last.samples_per_second:.0f} samples/s"
+            bar.update(task, completed=last.done, description=line)
+            if not console.is_terminal and last.seconds - told > _LINE_EVERY:
+                # A log wants lines, not a bar.
+                told = last.seconds
+                typer.echo(f"{name}: {last.done:.0%}, {line}", err=True)
     if last is not None:
         typer.echo(f"{name}: {last.step} steps in {last.seconds:.0f} s, loss {last.loss:.4f}; see {out}")
 
 
-def _progress(name: str, out: Path, budget: "Budget", device: "torch.device") -> "Iterator[Progress]":
+def _progress(
+    name: str, out: Path, budget: "Budget", device: "torch.device", sheet_every: float
+) -> "Iterator[Progress]":
     from agents.plan_schema import Declined, reply_to_json
     from agents.planner import read_prompt, write_prompt
     from brushedit.types import EditPlan, Turn
     from models.toybox import train_detector, train_instructor, train_segmenter, training
 
     if name in training.STAGES:
-        return training.train(name, out, budget, device=device)
+        return training.train(name, out, budget, device=device, sheet_every=sheet_every)
     if name not in MINDS:
         raise InvalidOption(
             f"unknown network {name!r}; known: {', '.join((*training.STAGES, *MINDS))}", param="name"
         )
     if name == "segmenter":
-        return train_segmenter.train_segmenter(out, budget, device=device)
+        return train_segmenter.train_segmenter(out, budget, device=device, sheet_every=sheet_every)
     if name == "detector":
-        return train_detector.train_detector(out, budget, device=device)
+        return train_detector.train_detector(out, budget, device=device, sheet_every=sheet_every)
     template = read_prompt("plan_short")
 
     def ask(instruction: str, history: Sequence[Turn]) -> str:
@@ -76,4 +87,6 @@ def _progress(name: str, out: Path, budget: "Budget", device: "torch.device") ->
     def answer(reply: EditPlan | str) -> str:
         return reply_to_json(Declined(reply) if isinstance(reply, str) else reply)
 
-    return train_instructor.train_instructor(out, budget, write_prompt=ask, write_reply=answer, device=device)
+    return train_instructor.train_instructor(
+        out, budget, write_prompt=ask, write_reply=answer, device=device, sheet_every=sheet_every
+    )

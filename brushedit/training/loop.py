@@ -8,11 +8,11 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Generator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, Final, Protocol, final
 
 import numpy as np
 import torch
@@ -103,6 +103,26 @@ class Recipe:
         return self.learning_rate * min(1.0, (step + 1) / self.warmup) * 0.5 * (1 + math.cos(math.pi * fall))
 
 
+SHEET_EVERY: Final = 300.0
+"""Seconds between two sample sheets, unless somebody wants them more often."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sample sheet: what a network has learned so far, to look at.
+
+    Attributes
+    ----------
+    draw : callable
+        Draws and writes it.
+    every : float
+        Seconds between two.
+    """
+
+    draw: Callable[[], None]
+    every: float
+
+
 @dataclass(frozen=True)
 class Progress:
     """The state after a step.
@@ -163,9 +183,15 @@ class Trainer:
         if found:
             self._resume(found)
 
-    def run(self, *, save_every: float = 60.0) -> Generator[Progress]:
-        """Train until the budget is used up, yield after every step, save every so many seconds and at the end."""
-        saved = time.monotonic()
+    def run(self, *, save_every: float = 60.0, sheet: Sheet | None = None) -> Generator[Progress]:
+        """Train until the budget is used up, yield after every step, save every so many seconds and at the end.
+
+        Parameters
+        ----------
+        sheet : Sheet or None
+            Drawn again and again while training, with the moving average in the network.
+        """
+        saved = shown = time.monotonic()
         self.objective.network.train()
         while (progress := self.budget.progress(self.step, self.seconds)) < 1:
             began = time.monotonic()
@@ -182,6 +208,10 @@ class Trainer:
             if self.folder and (done >= 1 or time.monotonic() - saved > save_every):
                 self.save()
                 saved = time.monotonic()
+            if sheet and time.monotonic() - shown > sheet.every:
+                with self.averaged():
+                    sheet.draw()
+                shown = time.monotonic()
             yield Progress(self.step, done, self._loss, self._rate, self.seconds)
 
     def _take_step(self, progress: float) -> float:
@@ -204,9 +234,21 @@ class Trainer:
             self.average[name].lerp_(parameter.detach(), 1 - decay)
         return float(loss.detach())
 
+    @contextmanager
+    def averaged(self) -> Generator[None]:
+        """Put the moving average into the network, which is not training meanwhile, and take it out again."""
+        weights = {n: p.detach().clone() for n, p in self._parameters.items()}
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []), torch.no_grad():
+            self.load_average()
+            self.objective.network.eval()
+            yield
+            for name, parameter in self._parameters.items():
+                parameter.copy_(weights[name])
+        self.objective.network.train()
+
     @torch.no_grad()
     def load_average(self) -> None:
-        """Put the moving average in the place of the network's weights: training is over, or a picture is due."""
+        """Put the moving average in the place of the network's weights, for good."""
         for name, parameter in self._parameters.items():
             parameter.copy_(self.average[name])
 

@@ -88,6 +88,11 @@ def draw_crops(rng: np.random.Generator, shape: tuple[int, int], count: int) -> 
     return crops
 
 
+def fresh_crops() -> list[Crop]:
+    """Return sixteen crops that no training reads, the same ones each time, to look at."""
+    return draw_crops(np.random.default_rng(777), (NATIVE, NATIVE), 16)
+
+
 _KINDS: tuple[str, ...] = ("thing", "nothing", "background", "strokes")
 _KIND_ODDS = (0.5, 0.24, 0.14, 0.12)
 

@@ -106,9 +106,9 @@ def _happened(
             if done is None or (last and len(done.changes) > 1):
                 # "It" would be either of two things.
                 break
-            said.append(Turn(_said(rng, done, split), Edit(done.changes).plan))
-            *_, change = done.changes
-            scene = change.after
+            edit = Edit(done.changes)
+            said.append(Turn(_said(rng, done, split), edit.plan))
+            change, scene = done.changes[len(done.changes) - 1], edit.after
         if len(said) == turns:
             return _Past(scene, tuple(said), change)
 

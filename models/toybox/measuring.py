@@ -13,8 +13,8 @@ from brushedit.types import Box, Candidate, EditPlan, Image, Mask, Point, Turn
 from models.toybox.instructions import Example, sample_dialogue
 from models.toybox.naming import draw_phrases, fits
 from models.toybox.pictures import draw_picture
+from models.toybox.prompting import draw_clicks, jitter_box, shown
 from models.toybox.rendering import render
-from models.toybox.train_segmenter import draw_clicks, jitter_box, shown
 
 Plans: TypeAlias = Callable[[Image, str, Sequence[Turn]], EditPlan | None]
 """Picture, instruction and earlier turns to a plan; None where the instructor declines."""

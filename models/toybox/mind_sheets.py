@@ -7,8 +7,8 @@ from brushedit.types import Box, Image, Mask
 from models.toybox.measuring import Detects, Segments
 from models.toybox.naming import draw_phrases
 from models.toybox.pictures import draw_picture
+from models.toybox.prompting import jitter_box, shown
 from models.toybox.sheets import grid, titled
-from models.toybox.train_segmenter import jitter_box, shown
 
 _SIDE = 128
 _RED = (255, 0, 0)

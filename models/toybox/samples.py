@@ -1,7 +1,7 @@
-"""Sample sheets: what a training has learned so far, as one small picture to look at."""
+"""Sample sheets of the painters: what a training has learned so far, as one small picture to look at."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -12,65 +12,99 @@ from torch import Tensor
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.sampling import TextConditions, denoise, schedule
 from brushedit.diffusion.schedulers import make_scheduler
+from brushedit.training.brushnet import conditioning_of
 from brushedit.types import Image, PaintOptions
+from models.toybox.crops import NATIVE, fresh_crops
 from models.toybox.latents import TextStates
+from models.toybox.sheets import enlarged, grid, titled
+
+OPTIONS: Final = PaintOptions(steps=8, guidance=2.0, scheduler="ddim", seed=1)
+
+_COLUMNS = 8
 
 
 @torch.no_grad()
-def paint_crops(
+def reconstruction_sheet(vae: AutoencoderKL) -> Image:
+    """Return crops, and under each what the autoencoder makes of it."""
+    crops = fresh_crops()
+    posterior = vae.encode(_tensor([crop.image for crop in crops], vae.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+    made = _images(vae.decode(posterior.mean).sample)  # pyright: ignore[reportAttributeAccessIssue]
+    return _rows([crop.image for crop in crops], made)
+
+
+def imagination_sheet(
+    unet: UNet2DConditionModel, vae: AutoencoderKL, states: TextStates, scheduler: Mapping[str, Any]
+) -> Image:
+    """Return what the base model imagines of captions."""
+    captions = [crop.caption for crop in fresh_crops()]
+    # A fresh BrushNet's convolutions are zero: it adds nothing.
+    silent = BrushNetModel.from_unet(unet).eval().requires_grad_(False)
+    shape = (len(captions), unet.config["in_channels"] + 1, NATIVE // 4, NATIVE // 4)
+    torch.nn.Module.to(silent, unet.device)
+    made = _painted(unet, silent, vae, states, captions, scheduler, torch.zeros(shape, device=unet.device))
+    cells = [titled(enlarged(image), caption) for image, caption in zip(made, captions, strict=True)]
+    return grid([cells[:_COLUMNS], cells[_COLUMNS:]])
+
+
+@torch.no_grad()
+def painting_sheet(
     unet: UNet2DConditionModel,
+    brushnet: BrushNetModel,
+    vae: AutoencoderKL,
+    states: TextStates,
+    scheduler: Mapping[str, Any],
+) -> Image:
+    """Return crops as they should be, as BrushNet sees them, as it paints them, and blended."""
+    crops = fresh_crops()
+    seen = [np.where(crop.hole[..., None], np.uint8(0), crop.image) for crop in crops]
+    posterior = vae.encode(_tensor(seen, vae.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+    holes = torch.from_numpy(np.stack([crop.hole for crop in crops])).to(vae.device)
+    conditioning = conditioning_of(posterior.mean * vae.config["scaling_factor"], holes)
+    captions = [crop.caption for crop in crops]
+    made = _painted(unet, brushnet, vae, states, captions, scheduler, conditioning)
+    blended = [
+        np.where(crop.hole[..., None], image, crop.image) for crop, image in zip(crops, made, strict=True)
+    ]
+    return _rows([crop.image for crop in crops], seen, made, blended)
+
+
+@torch.no_grad()
+def _painted(
+    unet: UNet2DConditionModel,
+    brushnet: BrushNetModel,
     vae: AutoencoderKL,
     states: TextStates,
     captions: Sequence[str],
-    scheduler_config: dict[str, Any],
-    options: PaintOptions,
-    brushnet: BrushNetModel,
+    scheduler: Mapping[str, Any],
     conditioning: Tensor,
 ) -> list[Image]:
-    """Paint a batch of crops of one shape, each with its own caption; (B, C + 1, h, w) is what BrushNet is shown.
-
-    A `preservation_scale` of 0 leaves BrushNet out: then it is the base model that imagines the captions.
-    """
-    generator = torch.Generator().manual_seed(options.seed)
-    scheduler = make_scheduler(options.scheduler, scheduler_config)
-    timesteps = schedule(scheduler, options, unet.device)
+    """Paint a batch of crops of one shape, each with its own caption; (B, C + 1, h, w) is what BrushNet is shown."""
+    generator = torch.Generator().manual_seed(OPTIONS.seed)
+    stepper = make_scheduler(OPTIONS.scheduler, dict(scheduler))
+    timesteps = schedule(stepper, OPTIONS, unet.device)
     batch, channels, *size = conditioning.shape
     noise = torch.randn((batch, channels - 1, *size), generator=generator).to(unet.device)
     text = TextConditions(states.of(list(captions)), states.of([""] * batch))
+    latents = noise * stepper.init_noise_sigma
     frame = (size[0] * 4, size[1] * 4)
-    steps = denoise(
-        unet,
-        brushnet,
-        scheduler,
-        timesteps,
-        noise * scheduler.init_noise_sigma,
-        conditioning,
-        text,
-        frame,
-        options,
-        generator,
-    )
-    latents = noise
-    for step in steps:
+    for step in denoise(
+        unet, brushnet, stepper, timesteps, latents, conditioning, text, frame, OPTIONS, generator
+    ):
         latents = step.latents
-    return pictures(vae, latents)
+    return _images(vae.decode(latents / vae.config["scaling_factor"]).sample)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@torch.no_grad()
-def pictures(vae: AutoencoderKL, latents: Tensor) -> list[Image]:
-    """Return decoded pictures, uint8 (H, W, 3), of scaled latents (B, C, h, w)."""
-    decoded: Tensor = vae.decode(latents / vae.config["scaling_factor"]).sample  # pyright: ignore[reportAttributeAccessIssue]
+def _tensor(images: Sequence[Image], device: torch.device) -> Tensor:
+    """Return pictures as (B, 3, H, W), -1..1."""
+    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _images(decoded: Tensor) -> list[Image]:
     levels = ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return list(levels.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def tiled(rows: Sequence[Sequence[Image]], gap: int = 2) -> Image:
-    """Return pictures of one shape as a sheet, row by row, on white."""
-    height, width = rows[0][0].shape[:2]
-    columns = max(len(row) for row in rows)
-    sheet = np.full((len(rows) * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
-    for r, row in enumerate(rows):
-        for c, picture in enumerate(row):
-            y, x = gap + r * (height + gap), gap + c * (width + gap)
-            sheet[y : y + height, x : x + width] = picture
-    return sheet
+def _rows(*rows: Sequence[Image]) -> Image:
+    """Return rows of pictures, broken after some columns, one under the other."""
+    starts = range(0, len(rows[0]), _COLUMNS)
+    return grid([row[start : start + _COLUMNS] for start in starts for row in rows])

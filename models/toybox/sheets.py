@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -71,6 +72,30 @@ def titled(image: Image, text: str) -> Image:
         at = (1, height + 10 + i * _LINE)
         cv2.putText(sheet, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.3, (0, 0, 0), 1, cv2.LINE_AA)
     return sheet
+
+
+def written(lines: Sequence[str], width: int = 110) -> Image:
+    """Return lines of small print on white, long ones broken."""
+    broken = [part for line in lines for part in textwrap.wrap(line, width, subsequent_indent="    ")]
+    sheet = np.full((_LINE * len(broken) + 2 * _GAP, 6 * width, 3), 255, dtype=np.uint8)
+    for i, line in enumerate(broken):
+        text = line.encode("ascii", "replace").decode()
+        cv2.putText(
+            sheet, text, (2, 11 + i * _LINE), cv2.FONT_HERSHEY_SIMPLEX, 0.32, (0, 0, 0), 1, cv2.LINE_AA
+        )
+    return sheet
+
+
+def enlarged(image: Image) -> Image:
+    """Return a picture twice as large, so that there is room for words under it."""
+    return image.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def write_sheet(path: Path, sheet: Image) -> None:
+    """Write a sheet as PNG, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))
+    path.write_bytes(data.tobytes())
 
 
 def grid(rows: Sequence[Sequence[Image]]) -> Image:

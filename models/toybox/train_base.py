@@ -19,10 +19,12 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from brushedit.training.loop import Budget, Progress, Recipe, Trainer
+from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
 from brushedit.training.noise import NoiseSchedule
 from models.toybox.crops import NATIVE, Crops
 from models.toybox.latents import Latents, TextStates
+from models.toybox.samples import imagination_sheet
+from models.toybox.sheets import write_sheet
 from models.toybox.train_text import describes
 
 SCHEDULE: Mapping[str, Any] = {
@@ -106,7 +108,13 @@ class BaseObjective:
 
 
 def train_base(
-    out: Path, crops: Crops, budget: Budget, *, device: torch.device, recipe: BaseRecipe | None = None
+    out: Path,
+    crops: Crops,
+    budget: Budget,
+    *,
+    device: torch.device,
+    sheet_every: float = SHEET_EVERY,
+    recipe: BaseRecipe | None = None,
 ) -> Generator[Progress]:
     """Train into ``out``/base_model, or go on from ``out``/checkpoints/unet.
 
@@ -122,9 +130,14 @@ def train_base(
     for network in (vae, encoder, unet):
         network.to(device)
     latents = Latents(out / "latents", crops, vae, masked=False)
-    objective = BaseObjective(unet, crops, latents, TextStates(tokenizer, encoder), recipe)
+    states = TextStates(tokenizer, encoder)
+    objective = BaseObjective(unet, crops, latents, states, recipe)
+
+    def draw_sheet() -> None:
+        write_sheet(out / "sheets" / "base.png", imagination_sheet(unet, vae, states, SCHEDULE))
+
     trainer = Trainer(objective, recipe.steps, budget, out / "checkpoints" / "unet")
-    yield from trainer.run()
+    yield from trainer.run(sheet=Sheet(draw_sheet, sheet_every))
     trainer.load_average()
     save_base(out / "base_model", vae, encoder, tokenizer, unet)
 

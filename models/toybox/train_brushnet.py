@@ -13,9 +13,11 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.training.brushnet import BrushNetObjective, Examples, conditioning_of
-from brushedit.training.loop import Budget, Progress, Recipe, Trainer
+from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
 from models.toybox.crops import Crops
 from models.toybox.latents import Latents, TextStates
+from models.toybox.samples import painting_sheet
+from models.toybox.sheets import write_sheet
 from models.toybox.train_base import SCHEDULE
 
 
@@ -30,7 +32,13 @@ class BrushNetRecipe:
 
 
 def train_brushnet(
-    out: Path, crops: Crops, budget: Budget, *, device: torch.device, recipe: BrushNetRecipe | None = None
+    out: Path,
+    crops: Crops,
+    budget: Budget,
+    *,
+    device: torch.device,
+    sheet_every: float = SHEET_EVERY,
+    recipe: BrushNetRecipe | None = None,
 ) -> Generator[Progress]:
     """Train into ``out``/brushnetX beside ``out``/base_model, or go on from ``out``/checkpoints/brushnet.
 
@@ -58,8 +66,11 @@ def train_brushnet(
             states.of(captions),
         )
 
+    def draw_sheet() -> None:
+        write_sheet(out / "sheets" / "brushnet.png", painting_sheet(unet, brushnet, vae, states, SCHEDULE))
+
     objective = BrushNetObjective(brushnet, unet, SCHEDULE, draw, recipe.batch, recipe.hole_weight)
     trainer = Trainer(objective, recipe.steps, budget, out / "checkpoints" / "brushnet")
-    yield from trainer.run()
+    yield from trainer.run(sheet=Sheet(draw_sheet, sheet_every))
     trainer.load_average()
     brushnet.eval().half().save_pretrained(out / "brushnetX")

@@ -19,11 +19,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import box_convert, box_iou, generalized_box_iou
 
-from brushedit.training.loop import Budget, Progress, Recipe, Trainer
+from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
 from models.checkpoint import write_network
-from models.grounding_dino import BertSize, GroundingDinoConfig, SwinSize, build, normalized
+from models.grounding_dino import (
+    BertSize,
+    GroundingDino,
+    GroundingDinoConfig,
+    SwinSize,
+    build,
+    normalized,
+)
+from models.placement import Placement
+from models.toybox.mind_sheets import box_sheet
 from models.toybox.naming import draw_phrases, fits, save_words, words_tokenizer
 from models.toybox.pictures import ASPECTS, Picture, draw_picture
+from models.toybox.sheets import write_sheet
 
 NAME = "grounding_dino"
 
@@ -239,7 +249,12 @@ def _proposed(network: nn.Module) -> Generator[list[Tensor]]:
 
 
 def train_detector(
-    out: Path, budget: Budget, *, device: torch.device, recipe: DetectorRecipe | None = None
+    out: Path,
+    budget: Budget,
+    *,
+    device: torch.device,
+    sheet_every: float = SHEET_EVERY,
+    recipe: DetectorRecipe | None = None,
 ) -> Generator[Progress]:
     """Train into ``out``/grounding_dino, or go on from the checkpoint in ``out``/checkpoints/grounding_dino.
 
@@ -254,7 +269,12 @@ def train_detector(
         network = make_detector(recipe)
         nn.Module.to(network, device)
     trainer = Trainer(BoxObjective(network, recipe), recipe.steps, budget, out / "checkpoints" / NAME)
-    yield from trainer.run()
+
+    def draw_sheet() -> None:
+        detector = GroundingDino(network, recipe.network, Placement(device))
+        write_sheet(out / "sheets" / "detector.png", box_sheet(detector, 0.3, 777))
+
+    yield from trainer.run(sheet=Sheet(draw_sheet, sheet_every))
     trainer.load_average()
     write_network(out / NAME, network.half(), recipe.network)
     save_words(out / NAME)

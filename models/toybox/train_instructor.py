@@ -7,7 +7,7 @@ but for its last layer, which is zero: the picture's token is there and says not
 
 import re
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, final
 
@@ -18,15 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-from brushedit.training.loop import Budget, Progress, Recipe, Trainer
+from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
 from brushedit.types import EditPlan, Turn
-from models.toybox.grammar import choose, key_words, part, refusals
 from models.toybox.instructions import Example, sample_dialogue
+from models.toybox.lessons import GRIDS, Lesson, positions, with_invented_words
 from models.toybox.plan_tokens import (
     END,
     IMAGE,
     MARKS,
-    MOST_CELLS,
     Splitter,
     asked,
     learn_tokenizer,
@@ -34,7 +33,7 @@ from models.toybox.plan_tokens import (
     token_id,
     wrap,
 )
-from models.toybox.typos import distance
+from models.toybox.sheets import write_sheet, written
 
 NAME = "instructor"
 
@@ -157,28 +156,47 @@ class PlanObjective:
         sums = [self._wrong(drawn[start : start + size]) for start in range(0, len(drawn), size)]
         return torch.stack([loss for loss, _ in sums]).sum() / sum(count for _, count in sums)
 
-    def _drawn(self, rng: np.random.Generator) -> "_Lesson":
+    def _drawn(self, rng: np.random.Generator) -> Lesson:
         """Draw a dialogue, and the shape of a picture."""
         number = int(rng.integers(self._recipe.dialogues))
         if number not in self._known:
             self._known[number] = self._read(np.random.default_rng((self._recipe.steps.seed, 0, number)))
         question, reply = self._known[number]
-        rows, columns = _GRIDS[rng.integers(len(_GRIDS))]
+        rows, columns = GRIDS[rng.integers(len(GRIDS))]
         if rng.random() < 0.5:
             question = self._splitter.split(rng, question, self._recipe.broken)
         start = question.index(self._image)
         question = [*question[:start], *[self._image] * (rows * columns), *question[start + 1 :]]
         length = len(question) + len(reply)
-        return _Lesson((*question, *reply), len(question), positions(start, rows, columns, length))
+        return Lesson((*question, *reply), len(question), positions(start, rows, columns, length))
 
     def _read(self, rng: np.random.Generator) -> tuple[list[int], list[int]]:
         """Return the tokens of one dialogue's question, with a picture of one token, and of its reply."""
-        example = with_invented_words(rng, sample_dialogue(rng, "train"), self._recipe.invented)
+        return self._read_example(
+            with_invented_words(rng, sample_dialogue(rng, "train"), self._recipe.invented)
+        )
+
+    def _read_example(self, example: Example) -> tuple[list[int], list[int]]:
         question = asked(self._write_prompt(example.instruction, example.history), 1)
         reply = self._write_reply(example.plan or example.reply)
         return self._tokenizer(question)["input_ids"], [*self._tokenizer(reply)["input_ids"], self._end]
 
-    def _wrong(self, lessons: Sequence["_Lesson"]) -> tuple[Tensor, int]:
+    @torch.no_grad()
+    def answers(self, count: int, longest: int = 80) -> list[tuple[str, str]]:
+        """Return held-out instructions and what the network answers, the likeliest token each time."""
+        told: list[tuple[str, str]] = []
+        for number in range(count):
+            example = sample_dialogue(np.random.default_rng((777, number)), "held_out")
+            question, _ = self._read_example(example)
+            start, ids = question.index(self._image), list(question)
+            while len(ids) - len(question) < longest and ids[-1] != self._end:
+                places = positions(start, 1, 1, len(ids))
+                last = self._states(torch.tensor([ids]), places[:, None])[:, -1]
+                ids.append(int(self.network.lm_head(last).argmax()))
+            told.append((example.instruction, str(self._tokenizer.decode(ids[len(question) : -1]))))
+        return told
+
+    def _wrong(self, lessons: Sequence[Lesson]) -> tuple[Tensor, int]:
         """Return the summed cross-entropy of the replies' tokens, and how many they are."""
         length = max(len(lesson.ids) for lesson in lessons) - 1
         device = self.network.device
@@ -190,81 +208,21 @@ class PlanObjective:
             ids[row, :end] = whole[:-1]
             right[row, lesson.asked - 1 : end] = whole[lesson.asked :]
             places[:, row, :end] = lesson.places[:, :-1]
-        ids, right, places = ids.to(device), right.to(device), places.to(device)
+        right = right.to(device)
+        told = right != -100
+        logits = self.network.lm_head(self._states(ids, places)[told])
+        return F.cross_entropy(logits.float(), right[told], reduction="sum"), int(told.sum())
+
+    def _states(self, ids: Tensor, places: Tensor) -> Tensor:
+        """Return the last states (N, L, D) of tokens (N, L) at positions (3, N, L)."""
         model: Any = self.network.model
+        ids, places = ids.to(self.network.device), places.to(self.network.device)
         # The picture's tokens as the network's last picture layer makes them: nothing.
         words = model.get_input_embeddings()(ids) * (ids != self._image)[..., None]
         # Padding is on the right, where causal attention does not look.
-        states = model.language_model(
+        return model.language_model(
             inputs_embeds=words, position_ids=places, use_cache=False
         ).last_hidden_state
-        told = right != -100
-        logits = self.network.lm_head(states[told])
-        return F.cross_entropy(logits.float(), right[told], reduction="sum"), int(told.sum())
-
-
-_GRIDS = tuple(
-    (h, w) for h in range(1, MOST_CELLS + 1) for w in range(1, MOST_CELLS + 1) if h * w <= MOST_CELLS
-)
-"""Rows and columns of a picture's tokens."""
-
-
-@dataclass(frozen=True)
-class _Lesson:
-    """One dialogue as tokens.
-
-    Attributes
-    ----------
-    ids : tuple of int
-        Question, reply, end.
-    asked : int
-        Tokens of the question.
-    places : Tensor
-        (3, tokens), from `positions`.
-    """
-
-    ids: tuple[int, ...]
-    asked: int
-    places: Tensor
-
-
-def positions(start: int, rows: int, columns: int, length: int) -> Tensor:
-    """Return the (time, row, column) positions (3, length) of text with a picture in it (arXiv 2409.12191, 2.1).
-
-    Parameters
-    ----------
-    start : int
-        Index of the picture's first token.
-    """
-    cells = rows * columns
-    places = torch.arange(length).repeat(3, 1)
-    places[:, start : start + cells] = start
-    places[1, start : start + cells] += torch.arange(cells) // columns
-    places[2, start : start + cells] += torch.arange(cells) % columns
-    places[:, start + cells :] += max(rows, columns) - cells
-    return places
-
-
-def with_invented_words(rng: np.random.Generator, example: Example, share: float) -> Example:
-    """Return a dialogue in which a thing, colour or place that is refused is another one, of no language.
-
-    There are more unknown words than any list holds: two halves of listed ones make another. None comes close to
-    a word that means something.
-    """
-    listed = {"unknown_thing": "things", "unknown_color": "colors", "unknown_background": "backgrounds"}
-    if example.form not in listed or rng.random() >= share:
-        return example
-    words = part(refusals()["words"][listed[example.form]], "train")
-    said = next((word for word in words if re.search(rf"\b{word}\b", example.instruction)), None)
-    if said is None:
-        return example
-    nouns = [word for word in part(refusals()["words"]["things"], "train") if len(word) > 3]
-    one, other = (choose(rng, nouns) for _ in range(2))
-    invented = one[: int(rng.integers(2, len(one)))] + other[int(rng.integers(1, len(other) - 1)) :]
-    if any(abs(len(key) - len(invented)) < 3 and distance(invented, key) < 3 for key in key_words()):
-        return example
-    noun = said.split()[-1]
-    return replace(example, instruction=re.sub(rf"\b{noun}\b", invented, example.instruction))
 
 
 def train_instructor(
@@ -274,6 +232,7 @@ def train_instructor(
     write_prompt: WritePrompt,
     write_reply: WriteReply,
     device: torch.device,
+    sheet_every: float = SHEET_EVERY,
     recipe: InstructorRecipe | None = None,
 ) -> Generator[Progress]:
     """Train into ``out``/vlms/instructor, or go on from the checkpoint in ``out``/checkpoints/instructor.
@@ -292,7 +251,12 @@ def train_instructor(
         nn.Module.to(network, device)
     objective = PlanObjective(network, tokenizer, write_prompt, write_reply, recipe)
     trainer = Trainer(objective, recipe.steps, budget, checkpoints)
-    yield from trainer.run()
+
+    def draw_sheet() -> None:
+        lines = [f"{asked}  ->  {said}" for asked, said in objective.answers(24)]
+        write_sheet(out / "sheets" / "instructor.png", written(lines))
+
+    yield from trainer.run(sheet=Sheet(draw_sheet, sheet_every))
     trainer.load_average()
     save_instructor(out / "vlms" / NAME, network, tokenizer)
 

@@ -4,7 +4,7 @@ As the paper trains (arXiv 2304.02643, appendix A): focal and dice loss on the m
 predicted IoU. But every mask token learns the same mask, since a toy has no parts to be meant instead.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -15,16 +15,16 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from brushedit.training.loop import Budget, Progress, Recipe, Trainer
-from brushedit.types import Box, Mask
+from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
 from models.checkpoint import write_network
-from models.sam import SamConfig, build
+from models.placement import Placement
+from models.sam import SamConfig, SegmentAnything, build
+from models.toybox.mind_sheets import mask_sheet
 from models.toybox.pictures import Picture, draw_picture
+from models.toybox.prompting import draw_clicks, jitter_box, shown
+from models.toybox.sheets import write_sheet
 
 NAME = "sam"
-
-LEAST = 24
-"""Pixels that must be seen of a thing for it to be taught."""
 
 
 @dataclass(frozen=True)
@@ -120,34 +120,6 @@ class MaskObjective:
         return 20 * focal_loss(logits, right) + dice_loss(logits, right) + kept
 
 
-def shown(picture: Picture) -> list[int]:
-    """Return the indices of the things of which enough can be seen."""
-    return [i for i, layer in enumerate(picture.layers) if int(layer.visible.sum()) >= LEAST]
-
-
-def jitter_box(
-    rng: np.random.Generator, box: Box, jitter: float, size: Sequence[int]
-) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Return a box (x0, y0, x1, y1) whose sides are off by up to a share of its lengths, inside (height, width)."""
-    off = rng.uniform(-jitter, jitter, 4) * np.tile((box.x1 - box.x0, box.y1 - box.y0), 2)
-    moved = np.array((box.x0, box.y0, box.x1, box.y1)) + off
-    return np.clip(moved, 0, np.tile((size[1], size[0]), 2)).astype(np.float32)
-
-
-def draw_clicks(
-    rng: np.random.Generator, mask: Mask, count: int
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Return places (count, 2) as x, y and labels (count,): 1 on the mask; all but the first may be off it, 0."""
-    places, labels = [], []
-    for number in range(count):
-        on = number == 0 or rng.random() < 0.6
-        rows, columns = np.nonzero(mask if on else ~mask)
-        at = int(rng.integers(len(rows)))
-        places.append((columns[at] + 0.5, rows[at] + 0.5))
-        labels.append(int(on))
-    return np.array(places, dtype=np.float32), np.array(labels, dtype=np.int64)
-
-
 def iou(found: Tensor, right: Tensor) -> Tensor:
     """Return intersection over union (N, M) of boolean masks (N, M, H, W) and (N, 1, H, W)."""
     both = (found & right).sum((2, 3)).float()
@@ -170,7 +142,12 @@ def dice_loss(logits: Tensor, right: Tensor) -> Tensor:
 
 
 def train_segmenter(
-    out: Path, budget: Budget, *, device: torch.device, recipe: SegmenterRecipe | None = None
+    out: Path,
+    budget: Budget,
+    *,
+    device: torch.device,
+    sheet_every: float = SHEET_EVERY,
+    recipe: SegmenterRecipe | None = None,
 ) -> Generator[Progress]:
     """Train into ``out``/sam, or go on from the checkpoint in ``out``/checkpoints/sam.
 
@@ -185,6 +162,12 @@ def train_segmenter(
         network = build(recipe.network)
         nn.Module.to(network, device)
     trainer = Trainer(MaskObjective(network, recipe), recipe.steps, budget, out / "checkpoints" / NAME)
-    yield from trainer.run()
+
+    def draw_sheet() -> None:
+        write_sheet(
+            out / "sheets" / "segmenter.png", mask_sheet(SegmentAnything(network, Placement(device)), 777)
+        )
+
+    yield from trainer.run(sheet=Sheet(draw_sheet, sheet_every))
     trainer.load_average()
     write_network(out / NAME, network.half(), recipe.network)

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from brushedit.training.loop import Budget, Progress, Recipe, Trainer
+from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
+from brushedit.types import Image
 from models.toybox.captions import vocabulary
-from models.toybox.crops import Crops
+from models.toybox.crops import Crops, fresh_crops
+from models.toybox.sheets import enlarged, grid, titled, write_sheet
 from models.toybox.words import LENGTH, make_tokenizer
 
 
@@ -127,8 +129,28 @@ def describes(crops: Crops, chunk: int, rows: np.ndarray) -> np.ndarray:
     return (flags[..., 0].mean((1, 2)) < 0.55) | flags[..., 1].any((1, 2))
 
 
+@torch.no_grad()
+def contrast_sheet(contrast: Contrast, tokenizer: CLIPTokenizer) -> Image:
+    """Return crops, each over the caption that seems to fit it best among all of theirs."""
+    crops = fresh_crops()
+    device = contrast.temperature.device
+    captions = [crop.caption for crop in crops]
+    pixels = torch.from_numpy(np.stack([crop.image for crop in crops])).to(device)
+    fits = contrast(
+        pixels.permute(0, 3, 1, 2).float() / 127.5 - 1, tokens(tokenizer, captions).to(device)
+    ).argmax(1)
+    cells = [titled(enlarged(crop.image), captions[i]) for crop, i in zip(crops, fits.tolist(), strict=True)]
+    return grid([cells[:8], cells[8:]])
+
+
 def train_text(
-    out: Path, crops: Crops, budget: Budget, *, device: torch.device, recipe: TextRecipe | None = None
+    out: Path,
+    crops: Crops,
+    budget: Budget,
+    *,
+    device: torch.device,
+    sheet_every: float = SHEET_EVERY,
+    recipe: TextRecipe | None = None,
 ) -> Generator[Progress]:
     """Train into ``out``/text_encoder and ``out``/tokenizer, or go on from ``out``/checkpoints/text_encoder."""
     recipe = recipe or TextRecipe()
@@ -138,7 +160,10 @@ def train_text(
         contrast = Contrast(make_text_encoder(tokenizer, recipe), recipe).to(device)
     objective = ContrastObjective(contrast, tokenizer, crops, recipe)
     trainer = Trainer(objective, recipe.steps, budget, out / "checkpoints" / "text_encoder")
-    yield from trainer.run()
+    sheet = Sheet(
+        lambda: write_sheet(out / "sheets" / "text.png", contrast_sheet(contrast, tokenizer)), sheet_every
+    )
+    yield from trainer.run(sheet=sheet)
     trainer.load_average()
     contrast.text.eval().save_pretrained(out / "text_encoder")
     tokenizer.save_pretrained(out / "tokenizer")

@@ -14,9 +14,11 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from brushedit.training.loop import Budget, Progress, Recipe, Trainer
+from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
 from models.toybox.crops import NATIVE, Crops
 from models.toybox.linear_start import start_linear
+from models.toybox.samples import reconstruction_sheet
+from models.toybox.sheets import write_sheet
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,13 @@ def _pictures(crops: Crops, chunk: int, rows: slice, device: torch.device) -> Te
 
 
 def train_vae(
-    out: Path, crops: Crops, budget: Budget, *, device: torch.device, recipe: VaeRecipe | None = None
+    out: Path,
+    crops: Crops,
+    budget: Budget,
+    *,
+    device: torch.device,
+    sheet_every: float = SHEET_EVERY,
+    recipe: VaeRecipe | None = None,
 ) -> Generator[Progress]:
     """Train into ``out``/vae, or go on from the checkpoint in ``out``/checkpoints/vae.
 
@@ -146,7 +154,8 @@ def train_vae(
         start_linear(vae, crops)
     vae.to(device)
     trainer = Trainer(VaeObjective(vae, crops, recipe), recipe.steps, budget, out / "checkpoints" / "vae")
-    yield from trainer.run()
+    sheet = Sheet(lambda: write_sheet(out / "sheets" / "vae.png", reconstruction_sheet(vae)), sheet_every)
+    yield from trainer.run(sheet=sheet)
     trainer.load_average()
     vae.eval().register_to_config(scaling_factor=latent_scale(vae, crops))
     vae.save_pretrained(out / "vae")

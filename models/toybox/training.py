@@ -23,7 +23,8 @@ class Stage:
     Attributes
     ----------
     train : callable
-        (out, crops, budget, device=...) to progress; goes on from the checkpoint in ``out``/checkpoints, if any.
+        (out, crops, budget, device=..., sheet_every=...) to progress; goes on from the checkpoint in
+        ``out``/checkpoints, if any.
     crops : int
         Chunks of training crops it reads.
     seconds : float
@@ -44,14 +45,19 @@ STAGES: Mapping[str, Stage] = {
 """By name, in the order they have to be trained in."""
 
 
-def train(name: str, out: Path, budget: Budget, *, device: torch.device, seed: int = 1) -> Iterator[Progress]:
+def train(
+    name: str, out: Path, budget: Budget, *, device: torch.device, sheet_every: float, seed: int = 1
+) -> Iterator[Progress]:
     """Train one of `STAGES` into a folder that holds those before it; crops are drawn first where they are missing.
 
+    A sample sheet is written to ``out``/sheets every `sheet_every` seconds.
     Stopped at any moment and started again, it goes on from its last checkpoint.
     """
     stage = STAGES[name]
     draw_set(out / "crops", seed, stage.crops, workers=os.cpu_count() or 1)
-    yield from stage.train(out, Crops(out / "crops", stage.crops), budget, device=device)
+    yield from stage.train(
+        out, Crops(out / "crops", stage.crops), budget, device=device, sheet_every=sheet_every
+    )
 
 
 def collect(out: Path, weights: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -33,13 +34,22 @@ TEXT = TextRecipe(width=32, layers=1, sights=(8, 16), batch=12, steps=STEPS)
 BASE = BaseRecipe(channels=(16, 32, 32), attends=(False, True, False), groups=8, batch=4, steps=STEPS)
 BRUSHNET = BrushNetRecipe(batch=4, steps=STEPS)
 
-Run = Callable[[Path, Crops, Budget], Iterator[Progress]]
+Run = Callable[[Path, Crops, Budget, float], Iterator[Progress]]
+NEVER = 1e9
 
 RECIPES: dict[str, Run] = {
-    "vae": lambda out, crops, budget: train_vae(out, crops, budget, device=CPU, recipe=VAE),
-    "text_encoder": lambda out, crops, budget: train_text(out, crops, budget, device=CPU, recipe=TEXT),
-    "unet": lambda out, crops, budget: train_base(out, crops, budget, device=CPU, recipe=BASE),
-    "brushnet": lambda out, crops, budget: train_brushnet(out, crops, budget, device=CPU, recipe=BRUSHNET),
+    "vae": lambda out, crops, budget, sheets: train_vae(
+        out, crops, budget, device=CPU, sheet_every=sheets, recipe=VAE
+    ),
+    "text_encoder": lambda out, crops, budget, sheets: train_text(
+        out, crops, budget, device=CPU, sheet_every=sheets, recipe=TEXT
+    ),
+    "unet": lambda out, crops, budget, sheets: train_base(
+        out, crops, budget, device=CPU, sheet_every=sheets, recipe=BASE
+    ),
+    "brushnet": lambda out, crops, budget, sheets: train_brushnet(
+        out, crops, budget, device=CPU, sheet_every=sheets, recipe=BRUSHNET
+    ),
 }
 
 
@@ -52,9 +62,9 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Crops:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, crops: Crops) -> tuple[Path, dict[str, list[float]]]:
-    """Return a folder in which the whole chain was trained for six steps each, and the losses."""
+    """Return a folder in which the whole chain was trained for six steps each, a sheet after each, and the losses."""
     out = tmp_path_factory.mktemp("trained")
-    losses = {name: [p.loss for p in run(out, crops, Budget(steps=6))] for name, run in RECIPES.items()}
+    losses = {name: [p.loss for p in run(out, crops, Budget(steps=6), 0.0)] for name, run in RECIPES.items()}
     return out, losses
 
 
@@ -74,15 +84,25 @@ def test_resumes_bit_for_bit_after_a_kill(
     if name == "unet":
         (tmp_path / "base_model").unlink()
     monkeypatch.setattr(Trainer.run, "__kwdefaults__", {"save_every": 0.0})
-    first = RECIPES[name](tmp_path, crops, Budget(steps=6))
+    first = RECIPES[name](tmp_path, crops, Budget(steps=6), NEVER)
     for _ in range(2):
         next(first)
     del first
-    again = [p.loss for p in RECIPES[name](tmp_path, crops, Budget(steps=6))]
+    again = [p.loss for p in RECIPES[name](tmp_path, crops, Budget(steps=6), NEVER)]
     assert again == losses[name][2:]
     one, other = (load_file(latest(each / "checkpoints" / name) / "average.safetensors")  # pyright: ignore
                   for each in (out, tmp_path))  # fmt: skip
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_sheets_show_sixteen_crops(trained: tuple[Path, dict[str, list[float]]]) -> None:
+    """That sheets leave the training as it is shows in the test above: the first run drew them, the second did not."""
+    sheets = {path.stem: cv2.imread(str(path)) for path in (trained[0] / "sheets").iterdir()}
+    assert sheets.keys() == {"vae", "text", "base", "brushnet"}
+    for sheet in sheets.values():
+        assert sheet is not None
+        assert sheet.shape[1] >= 8 * 64
+        assert sheet.std() > 10
 
 
 @pytest.mark.parametrize(("name", "steps", "share"), [("text_encoder", 40, 0.8), ("unet", 60, 0.9)])
@@ -97,7 +117,7 @@ def test_a_short_training_lowers_the_loss(
     for needed in ("vae", "text_encoder", "tokenizer"):
         if needed != name:
             (tmp_path / needed).symlink_to(trained[0] / needed)
-    losses = [p.loss for p in RECIPES[name](tmp_path, crops, Budget(steps=steps))]
+    losses = [p.loss for p in RECIPES[name](tmp_path, crops, Budget(steps=steps), NEVER)]
     assert losses[-1] < share * losses[0]
 
 

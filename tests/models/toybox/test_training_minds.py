@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -147,9 +148,16 @@ def test_a_few_steps_lower_the_loss(make, tokenizer):
 def test_what_is_written_the_instructors_loader_reads(tmp_path):
     steps = list(
         train_instructor(
-            tmp_path, Budget(steps=2), write_prompt=ask, write_reply=answer, device=CPU, recipe=INSTRUCTOR
+            tmp_path,
+            Budget(steps=2),
+            write_prompt=ask,
+            write_reply=answer,
+            device=CPU,
+            sheet_every=0.0,
+            recipe=INSTRUCTOR,
         )
     )
+    assert (cv2.imread(str(tmp_path / "sheets" / "instructor.png")) < 255).any()
     assert [progress.step for progress in steps] == [1, 2]
     model = load_instructor(tmp_path / "vlms" / "instructor", PLACEMENT, torch.float32)
     from agents.plan_schema import parse_reply, reply_schema
@@ -158,7 +166,8 @@ def test_what_is_written_the_instructors_loader_reads(tmp_path):
 
 
 def test_what_is_written_the_segmenters_loader_reads(tmp_path):
-    list(train_segmenter(tmp_path, Budget(steps=1), device=CPU, recipe=SEGMENTER))
+    list(train_segmenter(tmp_path, Budget(steps=1), device=CPU, sheet_every=0.0, recipe=SEGMENTER))
+    assert cv2.imread(str(tmp_path / "sheets" / "segmenter.png")).std() > 10
     config = read_config(tmp_path / "sam", SamConfig)
     assert config == SEGMENTER.network
     model = load_segmenter(tmp_path / "sam" / "model.safetensors", config, PLACEMENT)
@@ -168,7 +177,8 @@ def test_what_is_written_the_segmenters_loader_reads(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 def test_what_is_written_the_detectors_loader_reads(tmp_path):
-    list(train_detector(tmp_path, Budget(steps=1), device=CPU, recipe=DETECTOR))
+    list(train_detector(tmp_path, Budget(steps=1), device=CPU, sheet_every=0.0, recipe=DETECTOR))
+    assert cv2.imread(str(tmp_path / "sheets" / "detector.png")).std() > 10
     folder = tmp_path / "grounding_dino"
     config = read_config(folder, GroundingDinoConfig)
     model = load_detector(folder / "model.safetensors", folder, config, PLACEMENT)
