@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 from agents.editor import Editor
 from agents.locator import Locator
 from agents.planner import Planner, read_prompt
+from agents.ports import Detector, Segmenter
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.errors import InvalidWeights
@@ -125,22 +126,29 @@ def load_planner(choice: AgentChoice, placement: Placement | None = None) -> Pla
     return Planner(instructor, read_prompt(profile.prompt))
 
 
-def load_locator(choice: AgentChoice, placement: Placement | None = None) -> Locator:
-    """Load detector and segmenter alone."""
-    profile = find_profile(choice.profile)
+def load_detector(choice: AgentChoice, placement: Placement | None = None) -> Detector:
+    """Load the detector alone."""
+    placement = placement or Placement(choose_device(choice.device))
+    return open_detector(find_profile(choice.profile), choice.places, placement)
+
+
+def load_segmenter(choice: AgentChoice, placement: Placement | None = None) -> Segmenter:
+    """Load the segmenter alone."""
     placement = placement or Placement(choose_device(choice.device))
     dtype = choose_dtype(placement.device, choice.dtype)
-    return Locator(
-        open_detector(profile, choice.places, placement),
-        open_segmenter(profile, choice.places, placement, dtype),
-        profile.floor,
-    )
+    return open_segmenter(find_profile(choice.profile), choice.places, placement, dtype)
+
+
+def load_locator(choice: AgentChoice, placement: Placement | None = None) -> Locator:
+    """Load detector and segmenter alone."""
+    placement = placement or Placement(choose_device(choice.device))
+    floor = find_profile(choice.profile).floor
+    return Locator(load_detector(choice, placement), load_segmenter(choice, placement), floor)
 
 
 def load_sight(choice: AgentChoice) -> Callable[[Image, str], Sequence[Candidate]]:
     """Load the detector alone, as a function that returns what it counts as a sighting of a phrase."""
-    profile = find_profile(choice.profile)
-    detector = open_detector(profile, choice.places, Placement(choose_device(choice.device)))
+    profile, detector = find_profile(choice.profile), load_detector(choice)
 
     def sightings(image: Image, phrase: str) -> Sequence[Candidate]:
         return [found for found in detector.detect(image, phrase) if found.score >= profile.floor]

@@ -111,6 +111,31 @@ def toybox(
 
 
 @cli.command()
+def network(
+    name: Annotated[str, typer.Argument(help="instructor, detector, segmenter, painters or vae.")],
+    count: Annotated[
+        int, typer.Option("--n", min=1, help="How many fresh instructions, pictures, or edits of each task.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    output: FolderOption = Path("eval-network"),
+    profile: ProfileOption = "toybox",
+    weights: WeightsOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+) -> None:
+    """Measure one of the toybox's networks alone, on what it never saw: the figures of its model card."""
+    from app.commands import eval_network
+    from brushedit.evaluation.report import markdown_table
+
+    _make(output)
+    rows, sheet = eval_network.measure(name, read_choice(profile, weights, "", device, dtype), seed, count)
+    names = list(dict.fromkeys(column for row in rows for column in row))
+    typer.echo(markdown_table(names, [[row.get(column, "") for column in names] for row in rows]))
+    _writing(output, lambda: eval_network.write(output, name, rows, sheet))
+    typer.echo(f"\n{output / name}.json, {output / name}.png")
+
+
+@cli.command()
 def plans(
     script: Annotated[Path, typer.Argument(help="JSON lines of instructions and what is expected.")] = Path(
         "tests/data/plans.jsonl"

@@ -24,12 +24,16 @@ _COLUMNS = 8
 
 
 @torch.no_grad()
+def reconstructed(vae: AutoencoderKL, images: Sequence[Image]) -> list[Image]:
+    """Return what the autoencoder makes of pictures of one shape."""
+    posterior = vae.encode(_tensor(images, vae.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+    return _images(vae.decode(posterior.mean).sample)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def reconstruction_sheet(vae: AutoencoderKL) -> Image:
     """Return crops, and under each what the autoencoder makes of it."""
-    crops = fresh_crops()
-    posterior = vae.encode(_tensor([crop.image for crop in crops], vae.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
-    made = _images(vae.decode(posterior.mean).sample)  # pyright: ignore[reportAttributeAccessIssue]
-    return _rows([crop.image for crop in crops], made)
+    images = [crop.image for crop in fresh_crops()]
+    return _rows(images, reconstructed(vae, images))
 
 
 def imagination_sheet(

@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 import app.bootstrap
+from app.bootstrap import AgentChoice
 from app.cli import cli
+from app.commands import eval_network
 from brushedit import blending
-from brushedit.errors import EditError, PlanFailed
+from brushedit.errors import EditError, InvalidOption, PlanFailed
 from brushedit.evaluation.run_length import encode_brushbench
 from brushedit.events import Blended, Denoised, Event, Planned
 from brushedit.types import (
@@ -124,3 +126,32 @@ def test_missing_weights_and_data_are_said(tmp_path: Path) -> None:
         with pytest.raises(EditError) as caught:
             CliRunner().invoke(cli, ["eval", *arguments, "-o", str(tmp_path / "out")], catch_exceptions=False)
         assert caught.value.code in ("invalid_weights", "invalid_benchmark")
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("segmenter", {"boxes", "clicks"}),
+        ("vae", {"PSNR, dB", "PSNR inside toys, dB"}),
+        ("instructor", {"exactly right", "out of world declined"}),
+        ("painters", {"task", "psnr", "kind"}),
+    ],
+)
+def test_a_network_is_measured_alone(name: str, columns: set[str], tmp_path: Path) -> None:
+    """The shipped weights do better than chance on a handful of fresh examples."""
+    rows, sheet = eval_network.measure(name, AgentChoice(), seed=4, count=6 if name == "instructor" else 2)
+    assert columns <= {column for row in rows for column in row}
+    assert sheet is not None or name == "instructor"
+    eval_network.write(tmp_path, name, rows, sheet)
+    assert len(json.loads((tmp_path / f"{name}.json").read_text())) == len(rows)
+    if name == "segmenter":
+        assert rows[0]["boxes"] > 0.6
+    if name == "vae":
+        assert rows[0]["PSNR, dB"] > 25
+    if name == "instructor":
+        assert rows[0]["exactly right"] > 0.5
+
+
+def test_an_unknown_network_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="known: instructor"):
+        eval_network.measure("brain", AgentChoice(), 0, 1)
