@@ -28,7 +28,11 @@ export function pane() {
     begin: work.begin,
     go: work.go,
     end: work.end,
-    hover: work.hover,
+    tap: (point) => stage.boxAt(point)?.choose(),
+    hover: (point) => {
+      work.hover(point);
+      canvas.classList.toggle("choosing", point !== null && stage.boxAt(point) !== undefined);
+    },
     split: (share) => views.set({ split: Math.min(1, Math.max(0, share)) }),
   });
   canvas.addEventListener("keydown", (event) => draft.get().painting && work.keys(event));

@@ -6,6 +6,7 @@ import * as viewport from "./viewport.js";
 
 /** @typedef {import("./bitmaps.js").Bitmap} Bitmap */
 /** @typedef {"after" | "slider" | "side" | "difference"} Mode */
+/** @typedef {{box: number[], label: string, chosen: boolean, choose: () => void}} Found */
 
 /**
  * @typedef {object} Scene
@@ -18,7 +19,7 @@ import * as viewport from "./viewport.js";
  * @property {import("./mask.js").Mask | null} mask
  * @property {boolean} maskShown
  * @property {import("./mask.js").Mask | null} region what the turn in view was allowed to change
- * @property {{box: number[], label: string, chosen: boolean}[]} boxes
+ * @property {Found[]} boxes
  * @property {((context: CanvasRenderingContext2D, view: viewport.View) => void) | null} hint drawn by the tool in hand
  */
 
@@ -191,7 +192,17 @@ export class Stage {
     this.context.drawImage(this.layer, 0, 0, this.size.width, this.size.height);
   }
 
-  /** @param {{box: number[], label: string, chosen: boolean}} candidate */
+  /**
+   * @param {viewport.Point} point on the picture
+   * @returns {Found | undefined} the smallest box around it
+   */
+  boxAt({ x, y }) {
+    const area = (/** @type {number[]} */ [x0, y0, x1, y1]) => (x1 - x0) * (y1 - y0);
+    const around = this.scene.boxes.filter(({ box: [x0, y0, x1, y1] }) => x >= x0 && x < x1 && y >= y0 && y < y1);
+    return around.sort((one, other) => area(one.box) - area(other.box))[0];
+  }
+
+  /** @param {Found} candidate */
   box({ box, label, chosen }) {
     const { context, view } = this;
     const [x, y] = [box[0] * view.scale + view.x, box[1] * view.scale + view.y];
