@@ -100,7 +100,9 @@ class Person:
         known = {turn["id"] for turn in self.turns()}
         action()
         turn = self.wait(
-            lambda: next((one for one in self.turns() if one["id"] not in known and one["status"] in ENDED), None)
+            lambda: next(
+                (one for one in self.turns() if one["id"] not in known and one["status"] in ENDED), None
+            )
         )
         if turn["images"]:
             self.shows(turn["images"][0]["url"])
@@ -218,7 +220,12 @@ def open_page(browser, site) -> Iterator[Callable[..., Person]]:
     contexts, said = [], []
 
     def opened(
-        width: int = 1440, height: int | None = None, *, server: Cluster = site, expected: Sequence[str] = (), **settings
+        width: int = 1440,
+        height: int | None = None,
+        *,
+        server: Cluster = site,
+        expected: Sequence[str] = (),
+        **settings,
     ) -> Person:
         context = browser.new_context(
             viewport={"width": width, "height": height or WIDTHS[width]}, accept_downloads=True, **settings

@@ -8,7 +8,18 @@ import numpy as np
 
 from app.settings import Settings
 from brushedit.events import Event
-from brushedit.types import Box, Candidate, EditKind, EditPlan, EditRequest, EditStep, Image, Mask, Region, Which
+from brushedit.types import (
+    Box,
+    Candidate,
+    EditKind,
+    EditPlan,
+    EditRequest,
+    EditStep,
+    Image,
+    Mask,
+    Region,
+    Which,
+)
 from tests.stub_agent import StubAgent
 
 SECONDS_PER_STEP = 0.03
@@ -62,7 +73,8 @@ class SeeingAgent:
         for index in chosen:
             mask |= _coloured(request.image, boxes[index])
         found = tuple(
-            Candidate(box, 0.9 - 0.2 * index, toy) for index, (toy, box) in enumerate(zip(TOYS, boxes, strict=True))
+            Candidate(box, 0.9 - 0.2 * index, toy)
+            for index, (toy, box) in enumerate(zip(TOYS, boxes, strict=True))
         )
         return Region(mask, found, tuple(chosen), tuple(0.95 for _ in chosen))
 

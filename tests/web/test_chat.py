@@ -31,7 +31,12 @@ def test_a_picture_and_a_sentence(open_page, width, snap):
     assert card.locator(".facts .exact").inner_text() == "0 samples changed outside"
     assert " s\n" in card.locator(".facts").inner_text()
     assert card.locator(".thumb img[src^=blob]").evaluate("image => image.naturalWidth") > 0
-    assert card.get_by_role("group", name="Plan").inner_text().split("\n")[:4] == ["Kind", "Change", "Target", "cube"]
+    assert card.get_by_role("group", name="Plan").inner_text().split("\n")[:4] == [
+        "Kind",
+        "Change",
+        "Target",
+        "cube",
+    ]
 
 
 def test_an_example_starts_a_session_in_one_click(person):

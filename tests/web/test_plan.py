@@ -6,7 +6,6 @@ import pytest
 from tests.web.conftest import BALL, CONE, CUBE
 
 
-
 def changes(person, name, value) -> dict:
     """Change a chip of the turn in view; return the turn that makes."""
     person.page.locator(".card.selected").locator(".chip", has_text=name).click()
