@@ -24,8 +24,9 @@ export function candidates(stage) {
     drawn = signature;
     const region = turn?.regions[0];
     list.hidden = !region || unfinished(turn) || views.get().mode !== "after";
-    stage.set({ boxes: open && region ? region.candidates.map(boxOf(turn, region)) : [], region: null });
-    if (open && region && !masked) overlay(stage, turn, () => drawn === signature).catch(complain);
+    const drawing = open && region && !draft.get().painting;
+    stage.set({ boxes: drawing ? region.candidates.map(boxOf(turn, region)) : [], region: null });
+    if (drawing && !masked) overlay(stage, turn, () => drawn === signature).catch(complain);
     if (region) list.replaceChildren(...buttons(turn, region, open, masked));
   };
   for (const source of [store, panel, draft, proposal, views]) source.follow(update);
@@ -60,11 +61,12 @@ function buttons(turn, region, open, masked) {
     mask.clear();
     draft.set({ painting: false });
   };
+  const painting = draft.get().painting;
   return [
-    fixed ? h("span", { class: "toggle" }, name) : h("button", { type: "button", class: "toggle", "aria-pressed": String(open), onclick: () => panel.set({ open: !panel.get().open }) }, icon("eye"), name),
-    ...(open ? found.map((/** @type {any} */ one, /** @type {number} */ at) => choice(turn, one, at, region.chosen.includes(at))) : []),
-    open && found.length > 1 && everyOne(turn),
-    open && h("button", { type: "button", class: "toggle", onclick: () => reuse(turn).catch(complain) }, icon("brush"), "Edit this mask"),
+    painting ? null : fixed ? h("span", { class: "toggle" }, name) : h("button", { type: "button", class: "toggle", "aria-pressed": String(open), onclick: () => panel.set({ open: !panel.get().open }) }, icon("eye"), name),
+    ...(open && !painting ? found.map((/** @type {any} */ one, /** @type {number} */ at) => choice(turn, one, at, region.chosen.includes(at))) : []),
+    open && !painting && found.length > 1 && everyOne(turn),
+    (open || painting) && h("button", { type: "button", class: "toggle", onclick: () => reuse(turn).catch(complain) }, icon("brush"), "Edit this mask"),
     masked && !fixed && turn.width && h("button", { type: "button", class: "toggle", title: "The same instruction, plan and seed, with the painted mask", onclick: () => rerun().catch(complain) }, icon("redo"), "Redo this turn with the mask"),
   ].filter((one) => one instanceof HTMLElement);
 }

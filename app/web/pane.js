@@ -21,7 +21,8 @@ export function pane() {
   const stage = new Stage(canvas);
   const work = brushwork(stage);
   const working = h("div", { class: "working", hidden: true }, h("span", { class: "pulse" }), "Live preview");
-  const element = h("section", { class: "stage", "aria-label": "Picture" }, canvas, toolbar(work), working, candidates(stage), viewbar(stage));
+  const tools = toolbar(work);
+  const element = h("section", { class: "stage", "aria-label": "Picture" }, canvas, tools, working, candidates(stage), viewbar(stage));
 
   handle(stage, {
     intent: () => (views.get().mode === "slider" ? "split" : draft.get().painting && work.tool.name !== "hand" ? "stroke" : "pan"),
@@ -42,6 +43,7 @@ export function pane() {
   store.follow((state) => show(state).catch(complain));
   views.follow(() => store.get().session && show(store.get()).catch(complain));
   draft.follow(({ mask, painting }) => {
+    stage.clear(painting ? tools.offsetTop + tools.offsetHeight : 0);
     stage.set({ mask, maskShown: painting || Boolean(mask?.selected) });
     canvas.classList.toggle("painting", painting && work.tool.name !== "hand");
   });

@@ -37,6 +37,7 @@ export class Stage {
     /** @type {viewport.View} */
     this.view = { scale: 1, x: 0, y: 0 };
     this.fitted = true;
+    this.top = 0;
     this.size = { width: 0, height: 0 };
     /** @type {Scene} */
     this.scene = { after: null, before: null, difference: null, mode: "after", split: 0.5, held: false, mask: null, maskShown: true, region: null, boxes: [], hint: null };
@@ -70,9 +71,19 @@ export class Stage {
   fit() {
     const { after, mode } = this.scene;
     if (!after) return;
-    const box = { width: mode === "side" ? this.size.width / 2 : this.size.width, height: this.size.height - BAR };
-    this.look(viewport.fit(after, box, MARGIN));
+    const box = { width: mode === "side" ? this.size.width / 2 : this.size.width, height: this.size.height - BAR - this.top };
+    this.look(viewport.pan(viewport.fit(after, box, MARGIN), 0, this.top));
     this.fitted = true;
+  }
+
+  /**
+   * Leave room for what lies over the picture at its top.
+   * @param {number} height
+   */
+  clear(height) {
+    if (height === this.top) return;
+    this.top = height;
+    if (this.fitted) this.fit();
   }
 
   /** @param {viewport.View} view */

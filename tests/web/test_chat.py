@@ -27,7 +27,7 @@ def test_a_picture_and_a_sentence(open_page, width, snap):
     card = person.page.get_by_label("Turn: make the cube yellow")
     said = card.inner_text()
     assert "make the cube yellow" in said
-    assert f"seed {turn['images'][0]['seed']}" in said
+    assert f"Seed\n{turn['images'][0]['seed']}" in said
     assert card.locator(".facts .exact").inner_text() == "0 samples changed outside"
     assert " s\n" in card.locator(".facts").inner_text()
     assert card.locator(".thumb img[src^=blob]").evaluate("image => image.naturalWidth") > 0

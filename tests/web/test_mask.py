@@ -109,7 +109,7 @@ def test_operations_on_the_mask(painter):
     painter.page.get_by_label("By how many pixels").fill("5")
     grown = does("Grow")
     assert grown[square].all()
-    ys, xs = np.nonzero(square)
+    ys, _ = np.nonzero(square)
     assert grown[ys.min() - 4 : ys.min(), 256].all()
     assert not grown[: ys.min() - 6].any()
     shrunk = does("Shrink")
@@ -212,7 +212,8 @@ def test_a_pen_paints(painter):
     events = painter.page.evaluate_handle(
         """() => {
             const seen = [];
-            document.querySelector("canvas.canvas").addEventListener("pointerdown", (event) => seen.push(event.pointerType));
+            const canvas = document.querySelector("canvas.canvas");
+            canvas.addEventListener("pointerdown", (event) => seen.push(event.pointerType));
             return seen;
         }"""
     )

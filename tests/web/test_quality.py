@@ -76,7 +76,8 @@ def test_every_screen_is_usable_by_everybody(open_page, width):
                     .filter(one => {
                         const box = one.getBoundingClientRect();
                         const scrolled = one.closest(".turns, .history, .start, .batch, .options, dialog, .menu");
-                        return box.width > 0 && (box.left < 0 || box.right > innerWidth || (!scrolled && box.bottom > innerHeight));
+                        const below = !scrolled && box.bottom > innerHeight;
+                        return box.width > 0 && (box.left < 0 || box.right > innerWidth || below);
                     })
                     .map(one => one.outerHTML.slice(0, 90))"""
             )
