@@ -1,5 +1,6 @@
 """A browser before a live server; everything here is skipped where no Chromium is installed."""
 
+import contextlib
 import io
 import os
 import re
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import httpx
 import PIL.Image
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -63,8 +65,9 @@ def site(browser, tmp_path_factory) -> Iterator[Cluster]:
 class Person:
     """What somebody does on the page, and what they look at."""
 
-    def __init__(self, page: Page, origin: str, client) -> None:
+    def __init__(self, page: Page, origin: str, client: httpx.Client) -> None:
         self.page, self.origin, self.client = page, origin, client
+        self.patience = PATIENCE
 
     def visit(self, where: str = "") -> None:
         self.page.goto(f"{self.origin}/{where}")
@@ -120,7 +123,7 @@ class Person:
 
     def wait(self, told: Callable):
         """Wait until a function returns something true; return that."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while not (found := told()):
             assert time.monotonic() < deadline, "it did not come true"
             self.page.wait_for_timeout(30)
@@ -217,35 +220,29 @@ def open_page(browser, site) -> Iterator[Callable[..., Person]]:
 
     `expected` are parts of what the browser says of answers that a test provokes.
     """
-    contexts, said = [], []
+    said = []
 
-    def opened(
-        width: int = 1440,
-        height: int | None = None,
-        *,
-        server: Cluster = site,
-        expected: Sequence[str] = (),
-        **settings,
-    ) -> Person:
-        context = browser.new_context(
-            viewport={"width": width, "height": height or WIDTHS[width]}, accept_downloads=True, **settings
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE * 1000)
+    def note(words: str, expected: Sequence[str]) -> None:
+        if not any(part in words for part in expected):
+            said.append(words)
 
-        def note(message) -> None:
-            if message.type == "error" and not any(part in message.text for part in expected):
-                said.append(message.text)
+    with contextlib.ExitStack() as opened:
 
-        page.on("console", note)
-        page.on("pageerror", lambda error: said.append(f"error: {error}"))
-        return Person(page, f"http://127.0.0.1:{server.port}", client)
+        def open_one(
+            width: int = 1440, *, server: Cluster = site, expected: Sequence[str] = (), **settings
+        ) -> Person:
+            viewport = {"width": width, "height": WIDTHS[width]}
+            context = browser.new_context(viewport=viewport, accept_downloads=True, **settings)
+            opened.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE * 1000)
+            page.on(
+                "console", lambda message: note(message.text, expected) if message.type == "error" else None
+            )
+            page.on("pageerror", lambda error: note(f"error: {error}", expected))
+            return Person(page, f"http://127.0.0.1:{server.port}", opened.enter_context(server.client()))
 
-    with site.client() as client:
-        yield opened
-        for context in contexts:
-            context.close()
+        yield open_one
     assert said == [], "the browser's console"
 
 

@@ -72,7 +72,8 @@ def test_every_screen_is_usable_by_everybody(open_page, width):
             f"{screen}: outside of the window: {one}"
             for one in person.page.evaluate(
                 """() => [...document.querySelectorAll("button, input, textarea, select, a, summary, dialog")]
-                    .filter(one => one.checkVisibility({ opacityProperty: true }) && !one.matches(".skip, pre"))
+                    .filter(one => one.checkVisibility({ opacityProperty: true }))
+                    .filter(one => !one.matches(".skip, .candidates *"))
                     .filter(one => {
                         const box = one.getBoundingClientRect();
                         const scrolled = one.closest(".turns, .history, .start, .batch, .options, dialog, .menu");
