@@ -61,10 +61,14 @@ function buttons(turn, region, open, masked) {
     mask.clear();
     draft.set({ painting: false });
   };
-  const painting = draft.get().painting;
+  const { painting } = draft.get();
+  const toggle = fixed
+    ? h("span", { class: "toggle" }, name)
+    : h("button", { type: "button", class: "toggle", "aria-pressed": String(open), onclick: () => panel.set({ open: !panel.get().open }) }, icon("eye"), name);
+  const choices = found.map((/** @type {any} */ one, /** @type {number} */ at) => choice(turn, one, at, region.chosen.includes(at)));
   return [
-    painting ? null : fixed ? h("span", { class: "toggle" }, name) : h("button", { type: "button", class: "toggle", "aria-pressed": String(open), onclick: () => panel.set({ open: !panel.get().open }) }, icon("eye"), name),
-    ...(open && !painting ? found.map((/** @type {any} */ one, /** @type {number} */ at) => choice(turn, one, at, region.chosen.includes(at))) : []),
+    !painting && toggle,
+    ...(open && !painting ? choices : []),
     open && !painting && found.length > 1 && everyOne(turn),
     (open || painting) && h("button", { type: "button", class: "toggle", onclick: () => reuse(turn).catch(complain) }, icon("brush"), "Edit this mask"),
     masked && !fixed && turn.width && h("button", { type: "button", class: "toggle", title: "The same instruction, plan and seed, with the painted mask", onclick: () => rerun().catch(complain) }, icon("redo"), "Redo this turn with the mask"),

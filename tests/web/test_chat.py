@@ -49,6 +49,8 @@ def test_an_example_starts_a_session_in_one_click(person):
     turn = person.makes(lambda: box.press("Enter"))
     assert turn["instruction"] == "remove the blue cube"
     assert person.session()["title"] == "remove the blue cube"
+    person.page.go_back()
+    person.page.get_by_role("button", name="Open a picture").wait_for()
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])

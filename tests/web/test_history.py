@@ -24,6 +24,7 @@ def test_the_tree_branches_where_one_went_back_and_survives_a_reload(person, sna
     cube, ball, cone = grown(person)
     assert ball["parent_id"] == cone["parent_id"] == cube["id"]
     seen = [person.shown_at(*one) for one in (CUBE, BALL, CONE)]
+    person.page.mouse.move(1, 1)
     snap(person, "tree")
     person.page.reload()
     node(person, "make the cone blue").wait_for()

@@ -87,7 +87,9 @@ def test_a_plan_can_be_seen_and_changed_before_painting(person, snap):
     person.press("Plan", exact=True)
     person.page.get_by_role("button", name="Paint this").wait_for()
     person.until("document.querySelector('.candidates').checkVisibility()")
-    blue, _ = person.shown_at(*CUBE), snap(person, "planned")
+    person.page.mouse.move(1, 1)
+    snap(person, "planned")
+    blue = person.shown_at(*CUBE)
     assert person.turns() == []
     person.click(*CONE)
     person.page.locator(".proposal[aria-busy=false] .chip", has_text="Caption").wait_for()

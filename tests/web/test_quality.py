@@ -117,3 +117,23 @@ def test_every_screen_is_usable_by_everybody(open_page, width):
     person.page.wait_for_selector(".batch")
     check("batch")
     assert not findings, "\n".join(findings)
+
+
+def test_colours_are_chosen_and_kept(person):
+    def ground() -> str:
+        return person.page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    person.page.emulate_media(color_scheme="light")
+    person.visit()
+    light = ground()
+    toggle = person.page.get_by_role("button", name="Light, dark or as the system")
+    toggle.click()
+    assert ground() == light
+    toggle.click()
+    dark = ground()
+    assert dark != light
+    person.page.reload()
+    assert ground() == dark
+    person.page.emulate_media(color_scheme="dark")
+    toggle.click()
+    assert ground() == dark, "as the system has it"
