@@ -1,6 +1,7 @@
 # Two commands: `make demo` installs and edits a picture, `make test` installs and checks everything.
 #
 #   PYTHON       the interpreter the virtual environment is made with (3.11 or newer)
+#   CHROMIUM     the browser the page is tested in, where it is not found by itself; without one those tests are skipped
 #   TORCH_INDEX  an extra package index for torch and torchvision: PyTorch's own CPU index (its address is on
 #                pytorch.org under "Get started") saves some 3 GB on a machine without a GPU
 PYTHON ?= python3
@@ -8,7 +9,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip
 
-.PHONY: demo test test-web check format clean
+.PHONY: demo test screenshots check format clean
 .DELETE_ON_ERROR:
 
 .venv/installed: pyproject.toml constraints.txt
@@ -25,10 +26,9 @@ demo: .venv/installed
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-# The page in a browser; CHROMIUM is the browser's command.
-CHROMIUM ?= chromium
-test-web: .venv/installed
-	OMP_NUM_THREADS=1 CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest tests/web
+# The pictures of the page in the README.
+screenshots: .venv/installed
+	OMP_NUM_THREADS=1 SCREENSHOTS=tests/web/screenshots $(BIN)/python -m pytest tests/web
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

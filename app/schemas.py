@@ -141,7 +141,7 @@ class SessionBody(Strict):
 
 
 class TitleBody(Strict):
-    """A session's new title."""
+    """A new title of a session or an edit."""
 
     title: str = Field(max_length=200)
 

@@ -24,6 +24,7 @@ def edit_view(rows: Rows, queue: Queue, edit: Edit) -> dict[str, Any]:
         "started_at": edit.started_at,
         "completed_at": edit.completed_at,
         "queue_position": queue.position(rows, edit),
+        "title": edit.request.get("title", ""),
         "instruction": edit.request["instruction"],
         "options": seeded_options(edit.request),
         "session_id": edit.session_id,

@@ -13,7 +13,7 @@ from app.jobs.desk import Order, Ticket
 from app.orders import edit_body, prepare, prepare_fork
 from app.refusals import NotFound
 from app.routes.shapes import EDIT_REQUEST, PROBLEMS, preferred_wait
-from app.schemas import EDIT_ID, ForkBody
+from app.schemas import EDIT_ID, ForkBody, TitleBody
 from app.services import Services, Shared
 from app.store.tables import Edit, Happening
 from app.streams import edit_events, stream
@@ -122,6 +122,15 @@ def get_edit(services: Shared, caller: Reader, edit_id: EditId) -> dict[str, Any
     """Return an edit's state."""
     with services.store.database.read() as rows:
         return edit_view(rows, services.queue, services.desk.get(rows, caller.tenant, edit_id))
+
+
+@router.patch("/{edit_id}")
+def rename_edit(services: Shared, caller: Writer, edit_id: EditId, body: TitleBody) -> dict[str, Any]:
+    """Give an edit a title; what it was asked with stays what it was."""
+    with services.store.database.write() as rows:
+        edit = services.desk.get(rows, caller.tenant, edit_id)
+        edit.request = {**edit.request, "title": body.title}
+        return edit_view(rows, services.queue, edit)
 
 
 @router.delete("/{edit_id}", status_code=204)

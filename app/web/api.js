@@ -108,6 +108,7 @@ export function dataUrl(blob) {
 /** @type {Record<string, string>} */
 const NEXT_STEPS = {
   unreachable: "Check that the server runs, then try again.",
+  not_found: "It may have been deleted, or it belongs to another key.",
   target_not_found: "Name it differently, or paint over it and say the same again.",
   unsupported_edit: "Ask for a part of the picture to be changed, or paint a mask.",
   plan_failed: "Say it more simply, or edit the plan by hand.",

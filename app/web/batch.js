@@ -2,7 +2,7 @@
 /** The batch screen: pictures in, one instruction or one each, a table of what became of them. */
 
 import { call, explain, request } from "./api.js";
-import { add, ask, batch, drop, isOpen, open, send, tell } from "./batches.js";
+import { add, ask, batch, clear, drop, isOpen, missing, open, send, tell } from "./batches.js";
 import { shrunk, thumbnail } from "./bitmaps.js";
 import { h, icon, iconButton } from "./dom.js";
 import { save } from "./export.js";
@@ -35,6 +35,7 @@ export function batchScreen() {
     h("label", { class: "field" }, h("span", {}, "Instruction for all"), common),
     go,
   );
+  const wanted = h("p", { class: "muted", role: "status" });
   const run = h("section", { class: "batch-run", "aria-label": "Progress" }, h("div", { class: "batch-progress" }, counts, bar), verbs);
   const earlier = h("section", { class: "recent", hidden: true });
   const element = h(
@@ -42,6 +43,7 @@ export function batchScreen() {
     { class: "batch" },
     h("div", { class: "hero" }, h("h1", {}, "Many pictures at once"), h("button", { type: "button", class: "dropzone", onclick: choose }, icon("batch"), h("strong", {}, "Add pictures"), h("span", { class: "muted" }, "or drop them here; a CSV gives each its instruction, a JSONL whole requests"))),
     form,
+    wanted,
     run,
     table,
     earlier,
@@ -51,6 +53,8 @@ export function batchScreen() {
     go.disabled = rows.length === 0;
     go.textContent = `Start ${rows.length}`;
     table.hidden = rows.length === 0;
+    wanted.textContent = sent ? "" : asking(missing());
+    wanted.hidden = !wanted.textContent;
     run.hidden = sent === null;
     body.replaceChildren(...rows.map((row) => line(row, sent === null)));
     if (!sent) return;
@@ -61,6 +65,13 @@ export function batchScreen() {
     verbs.replaceChildren(...actions(sent));
   });
   return { element, add, refresh: () => list(earlier).catch(complain) };
+}
+
+/** @param {string[]} names of pictures */
+function asking(names) {
+  if (!names.length) return "";
+  const few = names.slice(0, 3).join(", ");
+  return `The list speaks of ${names.length} more: add ${few}${names.length > 3 ? " and the others" : ""}.`;
 }
 
 /**
@@ -103,7 +114,7 @@ function actions(sent) {
     running && verb("cancel", "Cancel"),
     !isOpen(sent) && sent.request_counts.failed > 0 && verb("retry", "Retry failed"),
     sent.request_counts.completed > 0 && h("button", { type: "button", class: "button primary", onclick: () => fetched(`/v1/batches/${sent.id}/results.zip`, `${sent.id}.zip`) }, "Download zip"),
-    !isOpen(sent) && h("button", { type: "button", class: "button", onclick: () => batch.set({ rows: [], sent: null }) }, "New batch"),
+    !isOpen(sent) && h("button", { type: "button", class: "button", onclick: clear }, "New batch"),
   ].filter((one) => one instanceof HTMLElement);
 }
 

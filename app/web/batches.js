@@ -18,13 +18,14 @@ import { createStore } from "./store.js";
  *
  * @typedef {object} Batch
  * @property {Row[]} rows
+ * @property {Map<string, string>} listed instructions by the picture's name, from lists
  * @property {any | null} sent what the server says of it
  */
 
 const PAUSE = 800;
 const OPEN = new Set(["validating", "in_progress", "paused", "cancelling"]);
 
-export const batch = createStore(/** @type {Batch} */ ({ rows: [], sent: null }));
+export const batch = createStore(/** @type {Batch} */ ({ rows: [], listed: new Map(), sent: null }));
 
 /** @param {any} sent */
 export const isOpen = (sent) => OPEN.has(sent?.status);
@@ -34,18 +35,31 @@ export const isOpen = (sent) => OPEN.has(sent?.status);
  * @param {File[]} files
  */
 export async function add(files) {
-  if (files.length && batch.get().sent) batch.set({ rows: [], sent: null });
-  for (const file of files) {
-    if (/\.jsonl$/i.test(file.name)) return sendLines(file);
-    if (/\.csv$/i.test(file.name)) continue;
-    const { rows } = batch.get();
-    const id = `${String(rows.length + 1).padStart(4, "0")}-${file.name}`;
-    batch.set({ rows: [...rows, { id, name: file.name, file, said: "", state: "ready" }] });
+  const [lines] = files.filter(({ name }) => /\.jsonl$/i.test(name));
+  if (lines) return sendLines(lines);
+  if (files.length && batch.get().sent) clear();
+  const listed = new Map(batch.get().listed);
+  for (const list of files.filter(isList)) for (const [name, said] of instructions(await list.text())) listed.set(name, said);
+  const rows = [...batch.get().rows];
+  for (const file of files.filter((one) => !isList(one))) {
+    rows.push({ id: `${String(rows.length + 1).padStart(4, "0")}-${file.name}`, name: file.name, file, said: "", state: "ready" });
   }
-  for (const list of files.filter((file) => /\.csv$/i.test(file.name))) {
-    const said = instructions(await list.text());
-    batch.set({ rows: batch.get().rows.map((row) => ({ ...row, said: said.get(row.name) ?? row.said })) });
-  }
+  batch.set({ rows: rows.map((row) => ({ ...row, said: row.said || (listed.get(row.name) ?? "") })), listed });
+}
+
+/** @param {File} file */
+const isList = ({ name }) => /\.csv$/i.test(name);
+
+/** Begin a new batch. */
+export function clear() {
+  batch.set({ rows: [], listed: new Map(), sent: null });
+}
+
+/** @returns {string[]} names that a list gives an instruction to, of pictures that are not there yet */
+export function missing() {
+  const { rows, listed } = batch.get();
+  const known = new Set(rows.map(({ name }) => name));
+  return [...listed.keys()].filter((name) => !known.has(name));
 }
 
 /**
@@ -76,19 +90,34 @@ export async function send(common) {
 
 /** @param {File} lines */
 async function sendLines(lines) {
+  const first = firstLine(await lines.text());
   const form = new FormData();
   form.append("file", lines);
   form.append("purpose", "batch");
   const file = await call("/v1/files", { form });
-  const first = JSON.parse((await lines.text()).split("\n")[0]);
   const sent = await call("/v1/batches", { json: { input_file_id: file.id, endpoint: first.url } });
-  batch.set({ sent, rows: [] });
+  clear();
+  batch.set({ sent });
   await watch(sent.id);
+}
+
+/**
+ * @param {string} text
+ * @returns {{url: string}}
+ */
+function firstLine(text) {
+  try {
+    return JSON.parse(text.split("\n")[0]);
+  } catch {
+    throw new Error("the first line of this list is no JSON; each line is one request, as /docs describes for batches");
+  }
 }
 
 /** @param {string} id */
 export async function open(id) {
-  batch.set({ sent: await call(`/v1/batches/${id}`), rows: [] });
+  const sent = await call(`/v1/batches/${id}`);
+  clear();
+  batch.set({ sent });
   await watch(id);
 }
 

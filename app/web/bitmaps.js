@@ -5,6 +5,7 @@ import { picture } from "./api.js";
 
 const PROXY = 2048;
 const KEPT = 4;
+const KEPT_PIXELS = 100e6;
 
 /**
  * @typedef {object} Bitmap
@@ -27,9 +28,14 @@ export function load(address) {
   const found = kept.get(address) ?? picture(address).then(decode);
   kept.delete(address);
   kept.set(address, found);
-  found.catch(() => kept.delete(address));
-  const oldest = kept.keys().next().value;
-  if (kept.size > KEPT && oldest !== undefined) kept.delete(oldest);
+  found.then(
+    ({ width, height }) => {
+      // Two are always compared; of large photos no more than those are kept.
+      const most = Math.min(KEPT, Math.max(2, Math.floor(KEPT_PIXELS / (width * height))));
+      for (const old of [...kept.keys()].slice(0, -most)) kept.delete(old);
+    },
+    () => kept.delete(address),
+  );
   return found;
 }
 

@@ -24,8 +24,9 @@ export function candidates(stage) {
     drawn = signature;
     const region = turn?.regions[0];
     list.hidden = !region || unfinished(turn) || views.get().mode !== "after";
-    stage.set({ boxes: open && region ? region.candidates.map(boxOf(region)) : [], region: null });
-    if (open && region && !masked) overlay(stage, turn, () => drawn === signature).catch(complain);
+    const drawing = open && region && !draft.get().painting;
+    stage.set({ boxes: drawing ? region.candidates.map(boxOf(turn, region)) : [], region: null });
+    if (drawing && !masked) overlay(stage, turn, () => drawn === signature).catch(complain);
     if (region) list.replaceChildren(...buttons(turn, region, open, masked));
   };
   for (const source of [store, panel, draft, proposal, views]) source.follow(update);
@@ -60,10 +61,16 @@ function buttons(turn, region, open, masked) {
     mask.clear();
     draft.set({ painting: false });
   };
+  const { painting } = draft.get();
+  const toggle = fixed
+    ? h("span", { class: "toggle" }, name)
+    : h("button", { type: "button", class: "toggle", "aria-pressed": String(open), onclick: () => panel.set({ open: !panel.get().open }) }, icon("eye"), name);
+  const choices = found.map((/** @type {any} */ one, /** @type {number} */ at) => choice(turn, one, at, region.chosen.includes(at)));
   return [
-    fixed ? h("span", { class: "toggle" }, name) : h("button", { type: "button", class: "toggle", "aria-pressed": String(open), onclick: () => panel.set({ open: !panel.get().open }) }, icon("eye"), name),
-    ...(open ? found.map((/** @type {any} */ one, /** @type {number} */ at) => choice(turn, one, at, region.chosen.includes(at))) : []),
-    open && h("button", { type: "button", class: "toggle", onclick: () => reuse(turn).catch(complain) }, icon("brush"), "Edit this mask"),
+    !painting && toggle,
+    ...(open && !painting ? choices : []),
+    open && !painting && found.length > 1 && everyOne(turn),
+    (open || painting) && h("button", { type: "button", class: "toggle", onclick: () => reuse(turn).catch(complain) }, icon("brush"), "Edit this mask"),
     masked && !fixed && turn.width && h("button", { type: "button", class: "toggle", title: "The same instruction, plan and seed, with the painted mask", onclick: () => rerun().catch(complain) }, icon("redo"), "Redo this turn with the mask"),
   ].filter((one) => one instanceof HTMLElement);
 }
@@ -83,33 +90,58 @@ async function overlay(stage, turn, wanted) {
 }
 
 /**
+ * @param {any} turn
  * @param {any} region
- * @returns {(candidate: any, at: number) => {box: number[], label: string, chosen: boolean}}
+ * @returns {(candidate: any, at: number) => import("./stage.js").Found}
  */
-function boxOf(region) {
-  return ({ box, score, phrase }, at) => ({ box, label: `${at + 1} ${phrase} ${Math.round(score * 100)} %`, chosen: region.chosen.includes(at) });
+function boxOf(turn, region) {
+  return (candidate, at) => ({
+    box: candidate.box,
+    label: `${at + 1} ${candidate.phrase} ${Math.round(candidate.score * 100)} %`,
+    chosen: region.chosen.includes(at),
+    choose: () => unfinished(turn) || choose(turn, candidate),
+  });
+}
+
+/**
+ * Look for the first step's place again, with something changed about it.
+ * @param {any} turn
+ * @param {Record<string, any>} patch
+ */
+function relocate(turn, patch) {
+  const [first, ...rest] = turn.plan.steps;
+  const change = { stage: "locate", plan: { steps: [{ ...first, where: "", box: null, ...patch }, ...rest] } };
+  (turn === proposal.get().edit ? repropose(change) : fork(turn.id, change)).catch(complain);
 }
 
 /**
  * Choosing another candidate begins again at the second stage, with the plan's box on that candidate.
  * @param {any} turn
  * @param {any} candidate
+ */
+function choose(turn, candidate) {
+  const size = /** @type {Mask} */ (draft.get().mask);
+  const across = (/** @type {number} */ x) => Math.round((1000 * x * size.scale) / size.width);
+  const down = (/** @type {number} */ y) => Math.round((1000 * y * size.scale) / size.height);
+  const [x0, y0, x1, y1] = candidate.box;
+  relocate(turn, { which: "one", box: [across(x0), down(y0), across(x1), down(y1)] });
+}
+
+/**
+ * @param {any} turn
+ * @param {any} candidate
  * @param {number} at
  * @param {boolean} chosen
  */
 function choice(turn, candidate, at, chosen) {
-  const choose = () => {
-    const size = /** @type {Mask} */ (draft.get().mask);
-    const across = (/** @type {number} */ x) => Math.round((1000 * x * size.scale) / size.width);
-    const down = (/** @type {number} */ y) => Math.round((1000 * y * size.scale) / size.height);
-    const [x0, y0, x1, y1] = candidate.box;
-    const [first, ...rest] = turn.plan.steps;
-    const step = { ...first, which: "one", where: "", box: [across(x0), down(y0), across(x1), down(y1)] };
-    const change = { stage: "locate", plan: { steps: [step, ...rest] } };
-    (turn === proposal.get().edit ? repropose(change) : fork(turn.id, change)).catch(complain);
-  };
   const label = `${at + 1} · ${candidate.phrase} · ${Math.round(candidate.score * 100)} %`;
-  return h("button", { type: "button", class: "toggle", "aria-pressed": String(chosen), title: "Do it here", onclick: choose }, label);
+  return h("button", { type: "button", class: "toggle", "aria-pressed": String(chosen), title: "Do it here", onclick: () => choose(turn, candidate) }, label);
+}
+
+/** @param {any} turn */
+function everyOne(turn) {
+  const all = turn.plan.steps[0].which === "all";
+  return h("button", { type: "button", class: "toggle", "aria-pressed": String(all), title: "Do it to every one of them", onclick: () => relocate(turn, { which: all ? "one" : "all" }) }, "All of them");
 }
 
 /**

@@ -90,7 +90,7 @@ function facts(turn, sample) {
     { class: "facts" },
     h("span", { class: exact ? "exact" : "inexact", title: "Counted by the server on the result, against the picture it was made from" }, exact && icon("check"), `${image.outside_changed} samples changed outside`),
     h("span", {}, `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`),
-    h("span", {}, `seed ${image.seed}`),
+    turn.images.length > 1 && h("span", {}, `seed ${image.seed}`),
   );
 }
 

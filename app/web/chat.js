@@ -30,8 +30,13 @@ export function chat() {
   const cards = new Map();
   let first = "";
   const original = h("div", { class: "origin" });
+  const hint = h("p", { class: "muted hint" }, "Say what should change, and it is found, planned and painted. Or paint over the place first: “Mask”, below the picture.");
   const planned = proposalCard();
-  proposal.follow(({ edit }) => edit && planned.scrollIntoView({ block: "nearest" }));
+  const hinted = () => (hint.hidden = store.get().turns.length > 0 || proposal.get().edit !== null);
+  proposal.follow(({ edit }) => {
+    hinted();
+    if (edit) planned.scrollIntoView({ block: "nearest" });
+  });
   store.follow((state) => {
     if (!state.session) {
       cards.clear();
@@ -46,7 +51,8 @@ export function chat() {
     }
     original.firstElementChild?.setAttribute("aria-pressed", String(state.shown.id === null));
     const turns = branch(state);
-    const wanted = [original, ...turns.map((turn) => made(turn).element), planned];
+    hinted();
+    const wanted = [original, hint, ...turns.map((turn) => made(turn).element), planned];
     if (wanted.length !== list.children.length || wanted.some((element, at) => list.children[at] !== element)) {
       list.replaceChildren(...wanted);
       list.scrollTop = list.scrollHeight;

@@ -1,6 +1,7 @@
 // @ts-check
 /** Puts the page together, and shows the screen its address names. */
 
+import { ApiError } from "./api.js";
 import { batchScreen } from "./batch.js";
 import { chat } from "./chat.js";
 import { composer, suggest } from "./composer.js";
@@ -52,7 +53,8 @@ async function route() {
     try {
       await open(name);
     } catch (error) {
-      location.hash = "";
+      // A shared link stays in the address while its key is asked for.
+      if (!(error instanceof ApiError && error.status === 401)) location.hash = "";
       throw error;
     }
   }
@@ -64,7 +66,8 @@ async function route() {
  * @param {string} [suggestion] words to begin with
  */
 async function begin(file, title, suggestion) {
-  location.hash = await start(file, title);
+  history.pushState(null, "", `#${await start(file, title)}`);
+  await route();
   if (suggestion) suggest(suggestion);
 }
 

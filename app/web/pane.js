@@ -21,14 +21,19 @@ export function pane() {
   const stage = new Stage(canvas);
   const work = brushwork(stage);
   const working = h("div", { class: "working", hidden: true }, h("span", { class: "pulse" }), "Live preview");
-  const element = h("section", { class: "stage", "aria-label": "Picture" }, canvas, toolbar(work), working, candidates(stage), viewbar(stage));
+  const tools = toolbar(work);
+  const element = h("section", { class: "stage", "aria-label": "Picture" }, canvas, tools, working, candidates(stage), viewbar(stage));
 
   handle(stage, {
     intent: () => (views.get().mode === "slider" ? "split" : draft.get().painting && work.tool.name !== "hand" ? "stroke" : "pan"),
     begin: work.begin,
     go: work.go,
     end: work.end,
-    hover: work.hover,
+    tap: (point) => stage.boxAt(point)?.choose(),
+    hover: (point) => {
+      work.hover(point);
+      canvas.classList.toggle("choosing", point !== null && stage.boxAt(point) !== undefined);
+    },
     split: (share) => views.set({ split: Math.min(1, Math.max(0, share)) }),
   });
   canvas.addEventListener("keydown", (event) => draft.get().painting && work.keys(event));
@@ -38,6 +43,7 @@ export function pane() {
   store.follow((state) => show(state).catch(complain));
   views.follow(() => store.get().session && show(store.get()).catch(complain));
   draft.follow(({ mask, painting }) => {
+    stage.clear(painting ? tools.offsetTop + tools.offsetHeight : 0);
     stage.set({ mask, maskShown: painting || Boolean(mask?.selected) });
     canvas.classList.toggle("painting", painting && work.tool.name !== "hand");
   });

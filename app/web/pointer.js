@@ -11,11 +11,14 @@ import { pan, toPicture } from "./viewport.js";
  * @property {(point: Point, erase: boolean) => void} begin
  * @property {(point: Point) => void} go
  * @property {(kept: boolean) => void} end
+ * @property {(point: Point) => void} tap touched and let go without a way in between, while no tool is in hand
  * @property {(point: Point | null) => void} hover
  * @property {(share: number) => void} split
  */
 
 const LINE = 16;
+const STILL = 5; // pixels of the screen
+const PEN_ERASER = 32; // the button at a pen's other end
 
 /**
  * @param {import("./stage.js").Stage} stage
@@ -28,6 +31,8 @@ export function handle(stage, hands) {
   /** @type {"pan" | "stroke" | "split" | "pinch" | null} */
   let doing = null;
   let spread = 0;
+  /** @type {Point} */
+  let begun = { x: 0, y: 0 };
   let spaced = false;
 
   const at = (/** @type {PointerEvent | WheelEvent} */ event) => {
@@ -48,8 +53,10 @@ export function handle(stage, hands) {
       return;
     }
     if (down.size > 1) return;
-    doing = event.button === 1 || spaced ? "pan" : event.button === 0 ? hands.intent() : null;
-    if (doing === "stroke") hands.begin(toPicture(stage.view, point), event.altKey);
+    begun = point;
+    const erasing = (event.buttons & PEN_ERASER) > 0;
+    doing = event.button === 1 || spaced ? "pan" : event.button === 0 || erasing ? hands.intent() : null;
+    if (doing === "stroke") hands.begin(toPicture(stage.view, point), event.altKey || erasing);
     if (doing === "split") hands.split(share(point));
   });
 
@@ -78,7 +85,9 @@ export function handle(stage, hands) {
 
   const lift = (/** @type {PointerEvent} */ event) => {
     down.delete(event.pointerId);
+    const point = at(event);
     if (doing === "stroke") hands.end(event.type === "pointerup");
+    if (doing === "pan" && event.button === 0 && Math.hypot(point.x - begun.x, point.y - begun.y) < STILL) hands.tap(toPicture(stage.view, point));
     if (down.size === 0) doing = null;
   };
   canvas.addEventListener("pointerup", lift);

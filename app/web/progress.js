@@ -18,7 +18,7 @@ const SAID = {
  * @returns {{text: string, share: number | null}}
  */
 function described(live) {
-  if (live?.position) return { text: live.position === 1 ? "Next in the queue" : `In the queue, place ${live.position}`, share: null };
+  if (live?.position !== undefined) return { text: live.position ? `In the queue, ${live.position} before this` : "Next in the queue", share: null };
   if (live?.stage === "paint" && live.steps) return { text: `Painting, step ${live.step} of ${live.steps}`, share: (live.step ?? 0) / live.steps };
   return { text: SAID[live?.stage ?? "queued"] ?? "Working", share: null };
 }

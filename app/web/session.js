@@ -9,7 +9,7 @@ import { createStore } from "./store.js";
 /**
  * @typedef {object} Live What a running edit last told.
  * @property {string} stage
- * @property {number} [position]
+ * @property {number} [position] how many are carried out before it
  * @property {number} [step]
  * @property {number} [steps]
  * @property {string} [preview]
@@ -150,6 +150,15 @@ export async function goTo(id) {
 export async function rename(title) {
   const session = await call(`/v1/sessions/${store.get().session.id}`, { method: "PATCH", json: { title } });
   store.set({ session: { ...store.get().session, ...session } });
+}
+
+/**
+ * @param {string} id
+ * @param {string} title
+ */
+export async function renameTurn(id, title) {
+  const edit = await call(`/v1/edits/${id}`, { method: "PATCH", json: { title } });
+  store.set({ turns: store.get().turns.map((turn) => (turn.id === id ? edit : turn)) });
 }
 
 /** @param {string} id */

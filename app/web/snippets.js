@@ -9,7 +9,9 @@
 export function snippets(turn, origin) {
   const { preview_every: _live, ...options } = turn.options;
   const said = turn.instruction;
-  return { curl: curl(said, options, origin), Python: python(said, options, origin), "OpenAI SDK": openai(said, options, origin) };
+  // Where nothing had to be found, a person gave the mask, and without it this would be another edit.
+  const mask = turn.regions[0] && !turn.regions[0].candidates.length ? turn.regions[0].mask_url : null;
+  return { curl: curl(said, options, origin, mask), Python: python(said, options, origin, mask), "OpenAI SDK": openai(said, options, origin, mask) };
 }
 
 /**
@@ -36,12 +38,15 @@ function literal(value) {
  * @param {string} said
  * @param {Record<string, any>} options
  * @param {string} origin
+ * @param {string | null} mask its address
  */
-function curl(said, options, origin) {
+function curl(said, options, origin, mask) {
   return [
+    ...(mask ? [`curl ${origin}${mask} -H "Authorization: Bearer $BRUSHEDIT_API_KEY" -o mask.png`] : []),
     `curl ${origin}/v1/edits \\`,
     `  -H "Authorization: Bearer $BRUSHEDIT_API_KEY" -H "Prefer: wait=120" \\`,
     `  -F image=@picture.png \\`,
+    ...(mask ? [`  -F mask=@mask.png \\`] : []),
     `  -F instruction=${shell(said)} \\`,
     `  -F options=${shell(JSON.stringify(options))}`,
   ].join("\n");
@@ -51,8 +56,9 @@ function curl(said, options, origin) {
  * @param {string} said
  * @param {Record<string, any>} options
  * @param {string} origin
+ * @param {string | null} mask its address
  */
-function python(said, options, origin) {
+function python(said, options, origin, mask) {
   return `import json
 import os
 from pathlib import Path
@@ -67,7 +73,7 @@ client = httpx.Client(
 edit = client.post(
     "/v1/edits",
     headers={"Prefer": "wait=120"},
-    files={"image": Path("picture.png").read_bytes()},
+    files={"image": Path("picture.png").read_bytes()${mask ? `, "mask": client.get(${literal(mask)}).content` : ""}},
     data={"instruction": ${literal(said)}, "options": json.dumps(${literal(options)})},
 ).raise_for_status().json()
 Path("edited.png").write_bytes(client.get(edit["images"][0]["url"]).content)`;
@@ -77,8 +83,9 @@ Path("edited.png").write_bytes(client.get(edit["images"][0]["url"]).content)`;
  * @param {string} said
  * @param {Record<string, any>} options
  * @param {string} origin
+ * @param {string | null} mask its address
  */
-function openai(said, options, origin) {
+function openai(said, options, origin, mask) {
   const { samples, ...rest } = options;
   return `import base64
 import os
@@ -90,7 +97,7 @@ client = OpenAI(base_url=${literal(`${origin}/v1`)}, api_key=os.environ.get("BRU
 answer = client.images.edit(
     model="brushedit",
     image=Path("picture.png"),
-    prompt=${literal(said)},
+${mask ? `    # White where it may change; this turn's is at ${origin}${mask}\n    mask=Path("mask.png"),\n` : ""}    prompt=${literal(said)},
     n=${literal(samples ?? 1)},
     extra_body=${literal(rest)},
 )

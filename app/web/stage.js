@@ -6,6 +6,7 @@ import * as viewport from "./viewport.js";
 
 /** @typedef {import("./bitmaps.js").Bitmap} Bitmap */
 /** @typedef {"after" | "slider" | "side" | "difference"} Mode */
+/** @typedef {{box: number[], label: string, chosen: boolean, choose: () => void}} Found */
 
 /**
  * @typedef {object} Scene
@@ -18,7 +19,7 @@ import * as viewport from "./viewport.js";
  * @property {import("./mask.js").Mask | null} mask
  * @property {boolean} maskShown
  * @property {import("./mask.js").Mask | null} region what the turn in view was allowed to change
- * @property {{box: number[], label: string, chosen: boolean}[]} boxes
+ * @property {Found[]} boxes
  * @property {((context: CanvasRenderingContext2D, view: viewport.View) => void) | null} hint drawn by the tool in hand
  */
 
@@ -36,6 +37,7 @@ export class Stage {
     /** @type {viewport.View} */
     this.view = { scale: 1, x: 0, y: 0 };
     this.fitted = true;
+    this.top = 0;
     this.size = { width: 0, height: 0 };
     /** @type {Scene} */
     this.scene = { after: null, before: null, difference: null, mode: "after", split: 0.5, held: false, mask: null, maskShown: true, region: null, boxes: [], hint: null };
@@ -69,9 +71,19 @@ export class Stage {
   fit() {
     const { after, mode } = this.scene;
     if (!after) return;
-    const box = { width: mode === "side" ? this.size.width / 2 : this.size.width, height: this.size.height - BAR };
-    this.look(viewport.fit(after, box, MARGIN));
+    const box = { width: mode === "side" ? this.size.width / 2 : this.size.width, height: this.size.height - BAR - this.top };
+    this.look(viewport.pan(viewport.fit(after, box, MARGIN), 0, this.top));
     this.fitted = true;
+  }
+
+  /**
+   * Leave room for what lies over the picture at its top.
+   * @param {number} height
+   */
+  clear(height) {
+    if (height === this.top) return;
+    this.top = height;
+    if (this.fitted) this.fit();
   }
 
   /** @param {viewport.View} view */
@@ -191,7 +203,17 @@ export class Stage {
     this.context.drawImage(this.layer, 0, 0, this.size.width, this.size.height);
   }
 
-  /** @param {{box: number[], label: string, chosen: boolean}} candidate */
+  /**
+   * @param {viewport.Point} point on the picture
+   * @returns {Found | undefined} the smallest box around it
+   */
+  boxAt({ x, y }) {
+    const area = (/** @type {number[]} */ [x0, y0, x1, y1]) => (x1 - x0) * (y1 - y0);
+    const around = this.scene.boxes.filter(({ box: [x0, y0, x1, y1] }) => x >= x0 && x < x1 && y >= y0 && y < y1);
+    return around.sort((one, other) => area(one.box) - area(other.box))[0];
+  }
+
+  /** @param {Found} candidate */
   box({ box, label, chosen }) {
     const { context, view } = this;
     const [x, y] = [box[0] * view.scale + view.x, box[1] * view.scale + view.y];

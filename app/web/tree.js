@@ -3,7 +3,7 @@
 
 import { thumbnail } from "./bitmaps.js";
 import { h, icon, iconButton } from "./dom.js";
-import { complain, goTo, removeTurn, show, store, unfinished } from "./session.js";
+import { complain, goTo, removeTurn, renameTurn, show, store, unfinished } from "./session.js";
 import { look, views } from "./views.js";
 
 /** @returns {HTMLElement} */
@@ -14,7 +14,7 @@ export function tree() {
   const update = () => {
     const { session, turns, shown } = store.get();
     const { against, mode } = views.get();
-    const seen = turns.map(({ id, parent_id, status }) => [id, parent_id, status]);
+    const seen = turns.map(({ id, parent_id, status, title }) => [id, parent_id, status, title]);
     const signature = JSON.stringify([session?.id, session?.head, seen, shown.id, mode === "after" ? null : against]);
     if (signature === drawn) return;
     drawn = signature;
@@ -40,7 +40,7 @@ function node(turn, turns, session) {
   const { against, mode } = views.get();
   const children = turns.filter((other) => (other.parent_id ?? null) === id);
   const head = session.head === id;
-  const name = turn?.instruction ?? "Original";
+  const name = turn ? turn.title || turn.instruction : "Original";
   const made = !turn || turn.status === "succeeded";
   const select = h(
     "button",
@@ -56,6 +56,7 @@ function node(turn, turns, session) {
     { class: chosen ? "node-tools chosen" : "node-tools" },
     !chosen && iconButton("split", `Compare with: ${name}`, () => compare(id), { "aria-pressed": String(compared) }),
     made && chosen && !head && h("button", { type: "button", class: "text-button", "aria-label": `Continue from: ${name}`, onclick: () => goTo(id).catch(complain) }, "Continue here"),
+    turn && chosen && iconButton("pen", `Rename: ${name} (F2)`, (event) => rename(turn, /** @type {HTMLElement} */ (event.currentTarget)), { class: "icon-button rename" }),
     turn && chosen && children.length === 0 && !unfinished(turn) && iconButton("trash", `Delete: ${name}`, () => removeTurn(id).catch(complain)),
   );
   return h(
@@ -82,6 +83,38 @@ function compare(id) {
   look(views.get().mode === "after" ? "slider" : views.get().mode);
 }
 
+/**
+ * Put a field in place of a node's name.
+ * @param {any} turn
+ * @param {HTMLElement} button
+ */
+function rename(turn, button) {
+  const name = /** @type {HTMLElement} */ (button.closest(".node-line")?.querySelector(".node"));
+  const back = () => {
+    // A browser says "blur" while it removes a field as well.
+    if (name.isConnected) return;
+    field.after(name);
+    field.remove();
+  };
+  const field = h("input", {
+    type: "text",
+    class: "node-title",
+    value: turn.title || turn.instruction,
+    maxLength: 200,
+    "aria-label": "Name of this node",
+    onblur: back,
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") renameTurn(turn.id, field.value.trim()).catch(complain);
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      back();
+      name.focus();
+    },
+  });
+  name.replaceWith(field);
+  field.select();
+}
+
 /** @param {KeyboardEvent} event */
 function keys(event) {
   const list = /** @type {HTMLElement} */ (event.currentTarget);
@@ -89,6 +122,7 @@ function keys(event) {
   const at = nodes.indexOf(/** @type {HTMLElement} */ (document.activeElement));
   /** @type {Record<string, number>} */
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: nodes.length - 1 };
+  if (at >= 0 && event.key === "F2") nodes[at].closest(".node-line")?.querySelector(/** @type {"button"} */ (".rename"))?.click();
   if (at < 0 || !(event.key in to)) return;
   event.preventDefault();
   nodes[to[event.key]]?.focus();

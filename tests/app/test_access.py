@@ -72,6 +72,7 @@ def ask(http, method, path, things, key):
         "/v1/sessions/{session_id}": {"title": "x"},
         "/v1/sessions/{session_id}/head": {"head": None},
         "/v1/sessions/{session_id}/turns": {"instruction": "x"},
+        "/v1/edits/{edit_id}": {"title": "x"},
         "/v1/edits/{edit_id}/fork": {"stage": "plan"},
     }
     json = bodies.get(path) if method in ("POST", "PUT", "PATCH") else None

@@ -199,6 +199,16 @@ def test_fork_resumes_from_a_stage(client):
     assert "located" not in told
 
 
+def test_a_title_is_of_one_edit_alone(client):
+    edit = done(client)
+    assert edit["title"] == ""
+    renamed = client.patch(f"/v1/edits/{edit['id']}", json={"title": "the first try"}).json()
+    assert renamed == {**edit, "title": "the first try"}
+    assert client.get(f"/v1/edits/{edit['id']}").json()["title"] == "the first try"
+    again = client.post(f"/v1/edits/{edit['id']}/fork", json={}, headers={"Prefer": "wait=20"}).json()
+    assert again["title"] == ""
+
+
 def test_fork_with_another_mask(client):
     edit = done(client)
     mask = np.zeros((24, 32, 3), np.uint8)

@@ -1,20 +1,30 @@
 """A browser before a live server; everything here is skipped where no Chromium is installed."""
 
+import contextlib
+import io
 import os
+import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import httpx
+import PIL.Image
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from tests.server import Cluster, cluster, pixels
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTHS = {1440: 900, 768: 1024, 360: 740}
-TABLE_SIZE = (512, 384)
+PATIENCE = 60.0
+"""Seconds anything may take on a busy machine."""
 TABLE = Path(__file__).parents[2] / "app" / "web" / "examples" / "table.png"
+TABLE_SIZE = (512, 384)
+CUBE, BALL, CONE, WALL = (0.30, 0.75), (0.68, 0.66), (0.15, 0.62), (0.6, 0.2)
+"""Where something is in the example picture, in shares of its width and height."""
+ENDED = ("succeeded", "failed", "canceled")
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -28,97 +38,173 @@ ARGUMENTS = [
 
 
 def find_chromium() -> str | None:
-    return shutil.which(os.environ.get("CHROMIUM", ""))
+    named = os.environ.get("CHROMIUM")
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Iterator[Cluster]:
+def browser():
+    found = find_chromium()
+    if found is None:
+        pytest.skip(f"no Chromium: none of {', '.join(BROWSERS)} is on PATH, and CHROMIUM names none")
+    with sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def site(browser, tmp_path_factory) -> Iterator[Cluster]:
     """The service with a stub painter, without keys."""
-    if find_chromium() is None:
-        pytest.skip("CHROMIUM names no browser: `make test-web` runs these")
     folder = tmp_path_factory.mktemp("site")
     agent = "tests.web.seeing_agent:build"
     with cluster(folder, "api", "worker", BRUSHEDIT_AGENT=agent, BRUSHEDIT_RATE_PER_MINUTE="100000") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
-def browser(site):
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
-        yield launched
-        launched.close()
-
-
 class Person:
     """What somebody does on the page, and what they look at."""
 
-    def __init__(self, page, origin: str, client) -> None:
+    def __init__(self, page: Page, origin: str, client: httpx.Client) -> None:
         self.page, self.origin, self.client = page, origin, client
+        self.patience = PATIENCE
 
     def visit(self, where: str = "") -> None:
         self.page.goto(f"{self.origin}/{where}")
 
+    def press(self, name: str, *, exact: bool = False) -> None:
+        self.page.get_by_role("button", name=name, exact=exact).click()
+
+    def choose(self, name: str, *files) -> None:
+        """Give files to the chooser that a button opens."""
+        with self.page.expect_file_chooser() as chooser:
+            self.press(name)
+        chooser.value.set_files(list(files))
+
     def begin(self, path: Path = TABLE) -> str:
         """Open a picture; return the session's id."""
         self.visit()
-        with self.page.expect_file_chooser() as chooser:
-            self.page.get_by_role("button", name="Open a picture").click()
-        chooser.value.set_files(path)
-        self.page.wait_for_selector(".stage[data-shown]", timeout=60_000)
-        return self.page.url.partition("#")[2]
+        self.choose("Open a picture", path)
+        self.page.wait_for_selector(".stage[data-shown]")
+        self.drawn()
+        return self.session()["id"]
 
-    def say(self, words: str, turns: int | None = None) -> None:
-        """Say something and wait until its picture is there."""
-        page, box = self.page, self.page.get_by_label("Instruction", exact=True)
-        wanted = turns if turns is not None else page.locator(".card .thumb").count() + 1
+    def say(self, words: str) -> dict:
+        """Say something; return the turn once its picture is shown."""
+        return self.makes(lambda: self.says(words))
+
+    def says(self, words: str) -> None:
+        box = self.page.get_by_label("Instruction", exact=True)
         box.fill(words)
         box.press("Enter")
-        self.until(f"document.querySelectorAll('.card .thumb').length >= {wanted}")
-        self.settled()
 
-    def until(self, condition: str, seconds: float = 10) -> None:
-        """Wait for an expression to be true (the page's policy forbids what Playwright would use)."""
-        deadline = time.monotonic() + seconds
-        while not self.page.evaluate(condition):
-            assert time.monotonic() < deadline, f"did not come true: {condition}"
+    def makes(self, action: Callable[[], object]) -> dict:
+        """Do something that makes a turn; return the turn once it has ended and its picture is shown."""
+        known = {turn["id"] for turn in self.turns()}
+        action()
+        turn = self.wait(
+            lambda: next(
+                (one for one in self.turns() if one["id"] not in known and one["status"] in ENDED), None
+            )
+        )
+        if turn["images"]:
+            self.shows(turn["images"][0]["url"])
+            self.page.wait_for_selector(f"[data-turn={turn['id']}] .facts")
+        return turn
+
+    def shows(self, address: str) -> None:
+        """Wait until the picture area shows a picture of the API."""
+        self.page.wait_for_selector(f".stage[data-shown='{address}']")
+        self.drawn()
+
+    def drawn(self) -> None:
+        """Wait until what was asked for is on the canvas."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def wait(self, told: Callable):
+        """Wait until a function returns something true; return that."""
+        deadline = time.monotonic() + self.patience
+        while not (found := told()):
+            assert time.monotonic() < deadline, "it did not come true"
             self.page.wait_for_timeout(30)
+        return found
 
-    def settled(self) -> None:
-        """Wait until nothing runs, and the canvas shows what was chosen."""
-        self.page.wait_for_selector(".card .progress", state="detached")
-        self.page.wait_for_timeout(250)
-
-    def turns(self) -> list[dict]:
-        session = self.page.url.partition("#")[2]
-        return self.client.get(f"/v1/sessions/{session}").raise_for_status().json()["turns"]
+    def until(self, condition: str) -> None:
+        """Wait for an expression to be true (the page's policy forbids what Playwright would use)."""
+        try:
+            self.wait(lambda: self.page.evaluate(condition))
+        except AssertionError as error:
+            raise AssertionError(f"did not come true: {condition}") from error
 
     def session(self) -> dict:
         return self.client.get(f"/v1/sessions/{self.page.url.partition('#')[2]}").raise_for_status().json()
 
+    def turns(self) -> list[dict]:
+        return self.session()["turns"]
+
     def picture(self, address: str):
         return pixels(self.client.get(address).raise_for_status().content)
 
+    def mask_of(self, turn: dict):
+        return self.picture(turn["regions"][0]["mask_url"])[:, :, 0] > 0
+
+    def stages_of(self, turn: dict) -> list[str]:
+        """Return what was told while a turn was carried out."""
+        return re.findall(r"^event: (\w+)", self.client.get(turn["urls"]["events"]).text, re.MULTILINE)
+
+    def spot(self, x: float, y: float) -> tuple[float, float]:
+        """Where a share of the picture's width and height is on the canvas; it is clear beside the picture."""
+        left, top, right, bottom = self.page.evaluate(
+            """() => {
+                const canvas = document.querySelector("canvas.canvas");
+                const context = canvas.getContext("2d");
+                const ends = (data) => {
+                    const drawn = Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + 3] > 0);
+                    return [drawn.indexOf(true), drawn.lastIndexOf(true) + 1];
+                };
+                const { width, height } = canvas;
+                const [left, right] = ends(context.getImageData(0, Math.round(height / 2), width, 1).data);
+                const [top, bottom] = ends(context.getImageData(Math.round(width / 2), 0, 1, height).data);
+                return [left, top, right, bottom];
+            }"""
+        )
+        return left + x * (right - left), top + y * (bottom - top)
+
     def shown_at(self, x: float, y: float) -> list[int]:
-        """Colour of the canvas at a share of its width and height."""
+        """Colour on the canvas at a share of the picture's width and height."""
+        self.drawn()
+        return self.coloured(*self.spot(x, y))
+
+    def coloured(self, x: float, y: float) -> list[int]:
+        """Colour of a pixel of the canvas."""
         return self.page.evaluate(
             """([x, y]) => {
-                const canvas = document.querySelector("canvas.canvas");
-                const at = [Math.round(x * canvas.width), Math.round(y * canvas.height), 1, 1];
-                return [...canvas.getContext("2d").getImageData(...at).data].slice(0, 3);
+                const context = document.querySelector("canvas.canvas").getContext("2d");
+                return [...context.getImageData(Math.round(x), Math.round(y), 1, 1).data].slice(0, 3);
             }""",
             [x, y],
         )
 
-    def drag(self, *path: tuple[float, float]) -> None:
-        """Draw over the canvas, in shares of its width and height."""
+    def screen(self, x: float, y: float) -> tuple[float, float]:
+        """Where a share of the picture's width and height is in the window."""
         box = self.page.locator("canvas.canvas").bounding_box()
-        points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in path]
+        across, down = self.spot(x, y)
+        return box["x"] + across, box["y"] + down
+
+    def click(self, x: float, y: float, **options) -> None:
+        self.page.mouse.click(*self.screen(x, y), **options)
+
+    def drag(self, *path: tuple[float, float]) -> None:
+        """Draw over the picture, in shares of its width and height."""
+        points = [self.screen(*one) for one in path]
         self.page.mouse.move(*points[0])
         self.page.mouse.down()
         for point in points[1:]:
             self.page.mouse.move(*point, steps=4)
         self.page.mouse.up()
+
+    def tool(self, name: str) -> None:
+        self.page.get_by_role("toolbar").get_by_role("button", name=name).click()
 
     def covered(self) -> float:
         """Percent of the picture the mask covers, as the page says; 0 without a mask."""
@@ -130,26 +216,34 @@ class Person:
 
 @pytest.fixture
 def open_page(browser, site) -> Iterator[Callable[..., Person]]:
-    """Return a function that opens a fresh browser profile; afterwards its console must be free of errors."""
-    contexts, said = [], []
+    """Return a function that opens a fresh browser profile; afterwards its console must be free of errors.
 
-    def opened(width: int = 1440, height: int | None = None, **settings) -> Person:
-        context = browser.new_context(
-            viewport={"width": width, "height": height or WIDTHS[width]}, accept_downloads=True, **settings
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(f"error: {error}"))
-        origin = f"http://127.0.0.1:{site.port}"
-        return Person(page, origin, context_client)
+    `expected` are parts of what the browser says of answers that a test provokes.
+    """
+    said = []
 
-    with site.client() as context_client:
-        yield opened
-        for context in contexts:
-            context.close()
-    assert said == []
+    def note(words: str, expected: Sequence[str]) -> None:
+        if not any(part in words for part in expected):
+            said.append(words)
+
+    with contextlib.ExitStack() as opened:
+
+        def open_one(
+            width: int = 1440, *, server: Cluster = site, expected: Sequence[str] = (), **settings
+        ) -> Person:
+            viewport = {"width": width, "height": WIDTHS[width]}
+            context = browser.new_context(viewport=viewport, accept_downloads=True, **settings)
+            opened.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE * 1000)
+            page.on(
+                "console", lambda message: note(message.text, expected) if message.type == "error" else None
+            )
+            page.on("pageerror", lambda error: note(f"error: {error}", expected))
+            return Person(page, f"http://127.0.0.1:{server.port}", opened.enter_context(server.client()))
+
+        yield open_one
+    assert said == [], "the browser's console"
 
 
 @pytest.fixture
@@ -158,8 +252,17 @@ def person(open_page) -> Person:
 
 
 @pytest.fixture(scope="session")
-def screenshots(tmp_path_factory) -> Path:
-    """Return the folder for screenshots: SCREENSHOTS, or a temporary one."""
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def snap() -> Callable[[Person, str], None]:
+    """Return a function that keeps a picture of the page, where SCREENSHOTS names a folder for them."""
+    folder = os.environ.get("SCREENSHOTS")
+
+    def snapped(person: Person, name: str) -> None:
+        if folder:
+            person.drawn()
+            shot = PIL.Image.open(io.BytesIO(person.page.screenshot(animations="disabled"))).convert("RGB")
+            # 256 colours: half the bytes, and nobody sees it.
+            palette = shot.quantize(256, kmeans=5)
+            small = shot.quantize(palette=palette, dither=PIL.Image.Dither.FLOYDSTEINBERG)
+            small.save(Path(folder) / f"{name}.png", optimize=True)
+
+    return snapped

@@ -1,36 +1,105 @@
+"""Many pictures at once: from files, a CSV, a JSONL; what became of each; again; and all of it as a zip."""
+
+import base64
+import io
+import json
 import zipfile
 
-from tests.server import png
+import pytest
+
+from tests.server import pixels
 from tests.web.conftest import TABLE
 
+EXAMPLES = {name: (TABLE.parent / f"{name}.png").read_bytes() for name in ("table", "beach", "night")}
+FILES = [{"name": f"{name}.png", "mimeType": "image/png", "buffer": data} for name, data in EXAMPLES.items()]
 
-def test_pictures_with_one_instruction_each_are_edited_retried_and_fetched(person, screenshots):
+
+def states(person) -> dict[str, str]:
+    """State of each row by its picture's name."""
+    rows = person.page.locator("tbody tr").evaluate_all(
+        "all => all.map(one => [one.querySelector('.row-name').textContent, one.dataset.state])"
+    )
+    return dict(rows)
+
+
+def ended(person) -> None:
+    person.until("/completed/.test(document.querySelector('.batch-counts').textContent)")
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_pictures_with_one_instruction_each_are_edited_retried_and_fetched(open_page, width, snap):
+    person = open_page(width)
     person.visit("#batch")
-    files = [
-        {"name": "one.png", "mimeType": "image/png", "buffer": TABLE.read_bytes()},
-        {"name": "two.png", "mimeType": "image/png", "buffer": png(64, 48, 1)},
-        {"name": "three.png", "mimeType": "image/png", "buffer": png(64, 48, 2)},
-        {
-            "name": "said.csv",
-            "mimeType": "text/csv",
-            "buffer": b'image,instruction\ntwo.png,"missing, it is"\n',
-        },
-    ]
-    with person.page.expect_file_chooser() as chooser:
-        person.page.get_by_role("button", name="Add pictures").click()
-    chooser.value.set_files(files)
-    person.page.get_by_label("Instruction for two.png").wait_for()
-    assert person.page.get_by_label("Instruction for two.png").input_value() == "missing, it is"
-    person.page.get_by_label("Instruction for all").fill("make it blue")
-    person.page.get_by_role("button", name="Start 3").click()
-    person.until("document.querySelector('.batch-counts').textContent.includes('completed')", 30)
-    states = person.page.locator("tbody tr").evaluate_all("all => all.map(one => one.dataset.state)")
-    assert states == ["succeeded", "failed", "succeeded"]
-    person.page.wait_for_timeout(300)
-    person.page.screenshot(path=screenshots / "batch.png", full_page=True)
+    listed = b'image,instruction\nbeach.png,"missing, it is"\nnight.png,make the cube green\n'
+    person.choose("Add pictures", FILES[0], {"name": "said.csv", "mimeType": "text/csv", "buffer": listed})
+    person.page.get_by_text("The list speaks of 2 more: add beach.png, night.png.").wait_for()
+    person.choose("Add pictures", *FILES[1:])
+    assert person.page.get_by_label("Instruction for beach.png").input_value() == "missing, it is"
+    person.page.get_by_label("Instruction for night.png").fill("make the ball white")
+    person.page.get_by_label("Instruction for all").fill("make the cube yellow")
+    person.press("Start 3")
+    ended(person)
+    assert states(person) == {"table.png": "succeeded", "beach.png": "failed", "night.png": "succeeded"}
+    assert person.page.locator("tbody tr").nth(2).locator("td").first.inner_text() == "make the ball white"
+    assert "Name it differently" in person.page.locator("tbody tr").nth(1).inner_text()
+    person.until("[...document.querySelectorAll('.row-picture')].every(one => one.naturalWidth > 0)")
+    if width == 1440:
+        snap(person, "batch")
     with person.page.expect_download() as download:
-        person.page.get_by_role("button", name="Download zip").click()
-    assert len(zipfile.ZipFile(download.value.path()).namelist()) == 2
-    person.page.get_by_role("button", name="Retry failed").click()
-    person.page.get_by_role("button", name="Retry failed").wait_for(state="detached")
-    person.page.get_by_role("button", name="Retry failed").wait_for(timeout=20_000)
+        person.press("Download zip")
+    archive = zipfile.ZipFile(download.value.path())
+    made = {int(name[:6]): pixels(archive.read(name)) for name in archive.namelist()}
+    assert made.keys() == {0, 2}
+    for number, picture in made.items():
+        before = pixels(FILES[number]["buffer"])
+        assert picture.shape == before.shape
+        assert 0.01 < (picture != before).any(axis=2).mean() < 0.3
+    person.press("Retry failed")
+    person.wait(lambda: states(person)["beach.png"] == "waiting")
+    ended(person)
+    person.wait(lambda: states(person)["beach.png"] == "failed")
+    person.press("New batch")
+    assert person.page.locator("tbody tr").count() == 0
+
+
+def test_a_list_of_whole_requests_is_a_batch(person):
+    picture = "data:image/png;base64," + base64.b64encode(EXAMPLES["table"]).decode()
+    lines = io.StringIO()
+    for name, words in {"first": "make the cube yellow", "second": "make the ball cyan"}.items():
+        body = {"image": picture, "instruction": words}
+        lines.write(
+            json.dumps({"custom_id": name, "method": "POST", "url": "/v1/edits", "body": body}) + "\n"
+        )
+    file = {"name": "requests.jsonl", "mimeType": "application/jsonl", "buffer": lines.getvalue().encode()}
+    person.visit("#batch")
+    person.choose("Add pictures", file)
+    ended(person)
+    person.wait(lambda: states(person) == {"first": "succeeded", "second": "succeeded"})
+    with person.page.expect_download() as download:
+        person.press("Download first")
+    made, before = pixels(download.value.path().read_bytes()), pixels(EXAMPLES["table"])
+    assert (made != before).any(axis=2).mean() == pytest.approx(0.067, abs=0.005)
+    person.page.reload()
+    person.page.locator(".batch-list button").first.click()
+    person.wait(lambda: states(person) == {"first": "succeeded", "second": "succeeded"})
+    person.choose("Add pictures", {**file, "buffer": b"not a line\n"})
+    person.page.get_by_text("The first line of this list is no JSON").wait_for()
+
+
+def test_dropped_pictures_join_the_batch_and_leave_it(person):
+    person.visit("#batch")
+    person.page.wait_for_selector(".batch")
+    person.page.evaluate(
+        """async () => {
+            const data = new DataTransfer();
+            for (const name of ["table", "beach"]) {
+                const blob = await (await fetch(`/web/examples/${name}.png`)).blob();
+                data.items.add(new File([blob], `${name}.png`, { type: "image/png" }));
+            }
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
+        }"""
+    )
+    person.page.get_by_role("button", name="Start 2").wait_for()
+    person.press("Leave out table.png")
+    person.page.get_by_role("button", name="Start 1").wait_for()
+    assert states(person) == {"beach.png": "ready"}

@@ -1,40 +1,56 @@
+"""A conversation: pictures in, sentences, progress, errors, undo; by keyboard alone; with a key; from a link."""
+
+import re
+
+import numpy as np
 import pytest
 
 from app.access import Keys
 from app.settings import Settings
 from app.store.database import Database
 from tests.server import cluster, pixels
-from tests.web.conftest import TABLE, WIDTHS
+from tests.web.conftest import CUBE, TABLE, WIDTHS
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_picture_and_a_sentence(open_page, width, screenshots):
+def test_a_picture_and_a_sentence(open_page, width, snap):
     person = open_page(width)
     person.visit()
     person.page.wait_for_selector(".example img")
-    person.page.screenshot(path=screenshots / f"start-{width}.png")
+    if width == 1440:
+        snap(person, "start")
     person.begin()
-    person.say("make it blue")
-    (turn,) = person.turns()
-    assert turn["instruction"] == "make it blue"
-    assert turn["status"] == "succeeded"
+    assert np.allclose(person.shown_at(*CUBE), pixels(TABLE.read_bytes())[288, 154], atol=12)
+    turn = person.say("make the cube yellow")
     before, after = pixels(TABLE.read_bytes()), person.picture(turn["images"][0]["url"])
     assert before.shape == after.shape
-    assert (before != after).any()
-    assert person.page.locator(".facts .exact").inner_text() == "0 samples changed outside"
-    person.page.screenshot(path=screenshots / f"result-{width}.png")
+    assert np.array_equal((before != after).any(axis=2), person.mask_of(turn))
+    assert np.allclose(person.shown_at(*CUBE), after[288, 154], atol=12)
+    card = person.page.get_by_label("Turn: make the cube yellow")
+    said = card.inner_text()
+    assert "make the cube yellow" in said
+    assert f"Seed\n{turn['images'][0]['seed']}" in said
+    assert card.locator(".facts .exact").inner_text() == "0 samples changed outside"
+    assert re.search(r"\d s$", card.locator(".facts").inner_text())
+    assert card.locator(".thumb img[src^=blob]").evaluate("image => image.naturalWidth") > 0
+    assert card.get_by_role("group", name="Plan").inner_text().split("\n")[:4] == [
+        "Kind",
+        "Change",
+        "Target",
+        "cube",
+    ]
 
 
 def test_an_example_starts_a_session_in_one_click(person):
     person.visit()
-    person.page.get_by_role("button", name="remove the blue cube").click()
-    person.page.wait_for_selector(".stage[data-shown]")
+    person.press("remove the blue cube")
     box = person.page.get_by_label("Instruction", exact=True)
-    person.until("document.getElementById('composer').value !== ''")
-    assert box.input_value() == "remove the blue cube"
-    box.press("Enter")
-    person.page.wait_for_selector(".card .thumb")
-    assert person.turns()[0]["status"] == "succeeded"
+    person.until("document.getElementById('composer').value === 'remove the blue cube'")
+    turn = person.makes(lambda: box.press("Enter"))
+    assert turn["instruction"] == "remove the blue cube"
+    assert person.session()["title"] == "remove the blue cube"
+    person.page.go_back()
+    person.page.get_by_role("button", name="Open a picture").wait_for()
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
@@ -54,92 +70,118 @@ def test_a_picture_comes_by_drop_and_paste(person, way):
         way,
     )
     person.page.wait_for_selector(".stage[data-shown]")
-    assert person.session()["title"] == "table.png"
+    session = person.session()
+    assert session["title"] == "table.png"
+    assert (person.picture(session["input_url"]) == pixels(TABLE.read_bytes())).all()
 
 
-def test_progress_preview_and_cancel(person):
+def test_stages_steps_preview_queue_and_cancel(open_page):
+    first, second = open_page(), open_page()
+    second.begin()
+    first.begin()
+    first.says("slow paint and slow locate")
+    first.until("/Finding the place|Painting/.test(document.querySelector('.progress-text')?.textContent)")
+    second.says("make the ball cyan")
+    second.until("document.querySelector('.progress-text')?.textContent === 'Next in the queue'")
+    first.until("/Painting, step [1-6] of 6/.test(document.querySelector('.progress-text')?.textContent)")
+    first.page.get_by_text("Live preview").wait_for()
+    assert "previews" in first.page.locator(".stage").get_attribute("data-shown")
+    first.press("Cancel this edit")
+    first.page.get_by_text("Nothing was changed").wait_for()
+    assert first.turns()[0]["status"] == "canceled"
+    second.page.wait_for_selector(".card .thumb")
+    assert second.turns()[0]["status"] == "succeeded"
+
+
+def test_turns_said_in_advance_build_on_each_other(person):
     person.begin()
-    person.page.get_by_label("Instruction", exact=True).fill("slow paint and slow locate")
-    person.page.keyboard.press("Enter")
-    person.until("/step [1-6] of 6/.test(document.querySelector('.progress-text')?.textContent)")
-    person.page.get_by_text("Live preview").wait_for()
-    assert "previews" in person.page.locator(".stage").get_attribute("data-shown")
-    person.page.get_by_role("button", name="Cancel this edit").click()
-    person.page.get_by_text("Nothing was changed").wait_for()
-    assert person.turns()[0]["status"] == "canceled"
-
-
-def test_turns_wait_in_the_queue_and_say_so(person):
-    person.begin()
-    box = person.page.get_by_label("Instruction", exact=True)
-    for words in ("slow paint one", "slow paint two"):
-        box.fill(words)
-        box.press("Enter")
+    for words in ("slow paint the cube", "and the ball"):
+        person.says(words)
         person.page.get_by_label(f"Turn: {words}").wait_for()
     person.until("document.querySelectorAll('.card .thumb').length === 2")
     first, second = person.turns()
     assert second["parent_id"] == first["id"]
+    made = person.picture(first["images"][0]["url"])
+    assert (person.picture(second["urls"]["input"]) == made).all()
 
 
-def test_an_error_says_what_can_be_done(person):
+def test_an_error_says_what_can_be_done_and_trying_again_is_a_click(person):
     person.begin()
-    person.page.get_by_label("Instruction", exact=True).fill("missing")
-    person.page.keyboard.press("Enter")
+    person.says("missing")
     said = person.page.get_by_role("alert").inner_text()
     assert said.startswith("There is no thing in this picture.")
     assert "paint over it" in said
+    again = person.makes(lambda: person.press("Try again"))
+    assert again["status"] == "failed"
 
 
 def test_undo_and_redo(person):
     person.begin()
-    middle = (0.5, 0.5)
-    before = person.shown_at(*middle)
-    person.say("make it blue")
-    person.page.get_by_role("button", name="Undo (Ctrl+Z)", exact=True).click()
-    person.page.wait_for_selector(".origin-button[aria-pressed=true]")
+    before = person.shown_at(*CUBE)
+    turn = person.say("make the cube yellow")
+    after = person.shown_at(*CUBE)
+    assert np.abs(np.subtract(before, after)).max() > 60
+    person.press("Undo (Ctrl+Z)", exact=True)
+    person.shows(person.session()["input_url"])
     assert person.session()["head"] is None
-    person.settled()
-    assert person.shown_at(*middle) == before
-    person.page.get_by_role("button", name="Redo (Ctrl+Shift+Z)", exact=True).click()
-    person.page.wait_for_selector(".card.selected")
-    assert person.session()["head"] == person.turns()[0]["id"]
+    assert person.shown_at(*CUBE) == before
+    person.press("Redo (Ctrl+Shift+Z)", exact=True)
+    person.shows(turn["images"][0]["url"])
+    assert person.session()["head"] == turn["id"]
+    assert person.shown_at(*CUBE) == after
 
 
 def test_everything_by_keyboard(person):
+    keyboard = person.page.keyboard
     person.visit()
-    person.page.keyboard.press("Tab")
+    keyboard.press("Tab")
     assert person.page.evaluate("document.activeElement.className") == "skip"
     person.page.get_by_role("button", name="remove the blue cube").focus()
-    person.page.keyboard.press("Enter")
-    person.until("document.getElementById('composer').value !== ''")
-    person.page.keyboard.press("Enter")
-    person.page.wait_for_selector(".card .thumb")
-    person.settled()
-    person.page.keyboard.press("Control+z")
-    assert person.session()["head"] is not None, "while writing, Ctrl+Z belongs to the text"
+    keyboard.press("Enter")
+    person.until("document.activeElement.value === 'remove the blue cube'")
+    turn = person.makes(lambda: keyboard.press("Enter"))
+    keyboard.press("Control+z")
+    assert person.session()["head"] == turn["id"], "while writing, Ctrl+Z belongs to the text"
     person.page.locator("canvas.canvas").focus()
-    person.page.keyboard.press("Control+z")
+    keyboard.press("Control+z")
     person.page.wait_for_selector(".origin-button[aria-pressed=true]")
-    person.page.keyboard.press("b")
+    size = person.page.get_by_label("Brush size")
+    keyboard.press("b")
+    small = float(size.input_value())
+    keyboard.press("]")
+    assert float(size.input_value()) > small
+    keyboard.press("[")
+    assert float(size.input_value()) == small
     for key in ("Enter", "ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
-        person.page.keyboard.press(key)
+        keyboard.press(key)
     assert person.covered() > 0
-    person.page.keyboard.press("?")
+    keyboard.press("Control+z")
+    assert person.covered() == 0
+    keyboard.press("?")
     person.page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
-    person.page.keyboard.press("Escape")
+    keyboard.press("Escape")
     assert person.page.locator("dialog").count() == 0
+    keyboard.press("/")
+    assert person.page.evaluate("document.activeElement.id") == "composer"
 
 
-def test_a_key_is_asked_for_where_one_is_needed(browser, tmp_path):
+def test_a_shared_link_opens_the_session_for_the_same_key_alone(open_page, tmp_path):
     with cluster(tmp_path, "api") as keyed:
         database = Database(Settings(data=tmp_path / "data").sql_url)
-        _, key = Keys(database).create("me")
+        (_, mine), (_, other) = (Keys(database).create(name) for name in ("me", "other"))
         database.close()
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{keyed.port}/")
-        page.get_by_placeholder("be-").fill(key)
-        page.get_by_role("button", name="Continue").click()
-        page.wait_for_load_state("networkidle")
-        assert page.locator("dialog").count() == 0
-        assert page.evaluate("localStorage.getItem('brushedit.key')") == key
-        page.close()
+        with keyed.client(mine) as client:
+            made = client.post("/v1/sessions", files={"image": TABLE.read_bytes()}).raise_for_status().json()
+        link = f"#{made['id']}"
+        person = open_page(server=keyed, expected=["401"])
+        person.visit(link)
+        person.page.get_by_placeholder("be-").fill(mine)
+        person.press("Continue")
+        person.shows(made["input_url"])
+        assert person.page.locator("dialog").count() == 0
+        stranger = open_page(server=keyed, expected=["401", "404"])
+        stranger.visit(link)
+        stranger.page.get_by_placeholder("be-").fill(other)
+        stranger.press("Continue")
+        stranger.page.get_by_text("it belongs to another key").wait_for()
+        stranger.page.get_by_role("button", name="Open a picture").wait_for()

@@ -1,4 +1,8 @@
-from tests.web.conftest import WIDTHS
+"""The history as a tree: branches, comparisons of any two nodes, names, and what is left after a reload."""
+
+import numpy as np
+
+from tests.web.conftest import BALL, CONE, CUBE
 
 
 def node(person, name):
@@ -6,49 +10,82 @@ def node(person, name):
 
 
 def grown(person):
-    """A tree: a, b on a, and c beside b."""
+    """A tree: the cube and then the ball, and beside the ball the cone."""
     person.begin()
-    person.say("a")
-    person.say("b")
-    node(person, "a").click()
-    person.page.wait_for_timeout(200)
-    person.say("c", turns=2)
-    return {turn["instruction"]: turn for turn in person.turns()}
+    cube = person.say("make the cube yellow")
+    ball = person.say("make the ball cyan")
+    node(person, "make the cube yellow").click()
+    person.shows(cube["images"][0]["url"])
+    cone = person.say("make the cone blue")
+    return cube, ball, cone
 
 
-def test_the_tree_branches_where_one_went_back_and_survives_a_reload(person, screenshots):
-    turns = grown(person)
-    assert turns["b"]["parent_id"] == turns["c"]["parent_id"] == turns["a"]["id"]
-    person.page.screenshot(path=screenshots / "tree.png")
+def test_the_tree_branches_where_one_went_back_and_survives_a_reload(person, snap):
+    cube, ball, cone = grown(person)
+    assert ball["parent_id"] == cone["parent_id"] == cube["id"]
+    seen = [person.shown_at(*one) for one in (CUBE, BALL, CONE)]
+    person.page.mouse.move(1, 1)
+    snap(person, "tree")
     person.page.reload()
-    node(person, "c").wait_for()
+    node(person, "make the cone blue").wait_for()
     names = person.page.locator(".tree .node").evaluate_all("all => all.map(one => one.title)")
-    assert names == ["Original", "a", "b", "c"]
+    assert names == ["Original", "make the cube yellow", "make the ball cyan", "make the cone blue"]
     assert person.page.locator(".branching").count() == 1
     person.until("document.querySelectorAll('.tree img[src^=blob]').length === 4")
-    assert person.page.locator("[aria-selected=true] > .node-line .node").get_attribute("title") == "c"
+    person.shows(cone["images"][0]["url"])
+    assert [person.shown_at(*one) for one in (CUBE, BALL, CONE)] == seen
+    chosen = person.page.locator("[aria-selected=true] > .node-line .node")
+    assert chosen.get_attribute("title") == "make the cone blue"
 
 
-def test_continue_compare_and_delete(person):
-    turns = grown(person)
-    node(person, "b").hover()
-    person.page.get_by_role("button", name="Compare with: b").click()
-    assert person.page.get_by_role("button", name="Slider").get_attribute("aria-pressed") == "true"
-    person.page.get_by_role("button", name="Difference").click()
-    person.page.locator(".badge").wait_for()
+def test_any_two_nodes_are_compared(person):
+    _, ball, cone = grown(person)
+    after = person.shown_at(*BALL)
+    node(person, "make the ball cyan").hover()
+    person.press("Compare with: make the ball cyan")
+    slide = person.page.get_by_label("Where before meets after")
+    slide.fill("100")
+    person.wait(lambda: np.abs(np.subtract(person.shown_at(*BALL), after)).max() > 60)
+    slide.fill("0")
+    assert person.shown_at(*BALL) == after
+    person.press("Difference")
     person.until("document.querySelector('.badge').textContent.includes('of the pixels differ')")
-    person.page.get_by_role("button", name="Result", exact=True).click()
-    node(person, "b").click()
-    person.page.get_by_role("button", name="Continue from: b").click()
-    person.until("document.querySelector('[aria-selected=true] .node-head') !== null")
-    assert person.session()["head"] == turns["b"]["id"]
-    node(person, "c").click()
-    person.page.get_by_role("button", name="Delete: c").click()
-    node(person, "c").wait_for(state="detached")
-    assert {turn["instruction"] for turn in person.turns()} == {"a", "b"}
+    said = float(person.page.locator(".badge").inner_text().split(" %")[0])
+    session = person.session()["id"]
+    told = person.client.get(
+        f"/v1/sessions/{session}/compare", params={"a": ball["id"], "b": cone["id"]}
+    ).json()
+    one, other = (person.picture(turn["images"][0]["url"]) for turn in (ball, cone))
+    assert said == round(100 * (one != other).any(axis=2).mean(), 2)
+    assert 0 < told["changed_fraction"] <= said / 100 + 1e-4
 
 
-def test_rename_and_delete_a_session(person):
+def test_nodes_are_continued_renamed_and_deleted(person):
+    _, ball, cone = grown(person)
+    node(person, "make the ball cyan").click()
+    person.press("Continue from: make the ball cyan")
+    person.wait(lambda: person.session()["head"] == ball["id"])
+    person.page.wait_for_selector("[aria-selected=true] .node-head")
+    person.press("Rename: make the ball cyan")
+    field = person.page.get_by_label("Name of this node")
+    field.fill("the first try")
+    field.press("Enter")
+    node(person, "the first try").wait_for()
+    assert {turn["id"]: turn["title"] for turn in person.turns()}[ball["id"]] == "the first try"
+    person.page.reload()
+    node(person, "the first try").focus()
+    person.page.keyboard.press("F2")
+    person.page.keyboard.type("nothing of this stays")
+    person.page.keyboard.press("Escape")
+    assert person.page.evaluate("document.activeElement.title") == "the first try"
+    node(person, "make the cone blue").click()
+    person.press("Delete: make the cone blue")
+    node(person, "make the cone blue").wait_for(state="detached")
+    assert cone["id"] not in {turn["id"] for turn in person.turns()}
+    assert person.client.get(cone["images"][0]["url"]).status_code == 404
+
+
+def test_a_session_is_renamed_found_again_and_deleted(person):
     session = person.begin()
     title = person.page.get_by_label("Title of this session")
     title.fill("a table with toys")
@@ -56,18 +93,9 @@ def test_rename_and_delete_a_session(person):
     person.until("document.title.startsWith('a table with toys')")
     assert person.session()["title"] == "a table with toys"
     person.visit()
-    person.page.get_by_role("link", name="a table with toys").first.click()
+    person.page.locator(f"a[href='#{session}']").click()
     person.page.wait_for_selector(".tree .node")
-    person.page.get_by_role("button", name="Delete this session").click()
-    person.page.get_by_role("button", name="Delete", exact=True).click()
+    person.press("Delete this session")
+    person.press("Delete", exact=True)
     person.page.wait_for_selector(".start")
     assert person.client.get(f"/v1/sessions/{session}").status_code == 404
-
-
-def test_history_at_every_width(open_page):
-    for width in WIDTHS:
-        person = open_page(width)
-        person.begin()
-        if width < 1100:
-            person.page.get_by_role("button", name="History (Y)").click()
-        node(person, "Original").wait_for(state="visible")

@@ -1,3 +1,5 @@
+"""The mask tools, by mouse, touch and pen, on small pictures and on a large one."""
+
 import io
 
 import numpy as np
@@ -5,131 +7,188 @@ import PIL.Image
 import pytest
 
 from tests.server import pixels
-from tests.web.conftest import TABLE, TABLE_SIZE
+from tests.web.conftest import CUBE, TABLE, TABLE_SIZE
+
+PIXELS = TABLE_SIZE[0] * TABLE_SIZE[1]
 
 
 @pytest.fixture
 def painter(person):
     """Somebody with a picture open and the mask tools in hand."""
     person.begin()
-    person.page.get_by_role("button", name="Mask", exact=True).click()
+    person.press("Mask", exact=True)
     return person
 
 
-def tool(person, name):
-    person.page.get_by_role("toolbar").get_by_role("button", name=name).click()
-
-
-def mask_of(person, turn) -> np.ndarray:
-    return person.picture(f"/v1/edits/{turn['id']}/masks/0")[:, :, 0] > 0
+def saved(person) -> np.ndarray:
+    """Save the mask to a file; return what it selects."""
+    if not person.page.get_by_role("button", name="Save the mask").is_visible():
+        person.page.locator("summary[aria-label='More mask operations']").click()
+    with person.page.expect_download() as download:
+        person.press("Save the mask")
+    mask = pixels(download.value.path().read_bytes())[:, :, 0]
+    assert set(np.unique(mask)) <= {0, 255}
+    return mask > 0
 
 
 def test_each_tool_covers_what_it_was_drawn_over(painter):
-    seen = []
+    way = (0.4, 0.4), (0.6, 0.42), (0.6, 0.6), (0.45, 0.6)
+    shapes = {}
     for name in ("Rectangle", "Ellipse", "Lasso", "Brush"):
-        tool(painter, name)
-        painter.drag((0.4, 0.4), (0.6, 0.42), (0.6, 0.6), (0.45, 0.6))
-        seen.append(painter.covered())
+        painter.tool(name)
+        before = painter.shown_at(0.5, 0.41)
+        painter.drag(*way)
+        if name == "Brush":
+            assert painter.shown_at(0.5, 0.41) != before, "the mask tints the picture"
+        shapes[name] = saved(painter)
         painter.page.get_by_role("button", name="Clear the mask").first.click()
         assert painter.covered() == 0
-    rectangle, ellipse, _lasso, brush = seen
-    assert all(share > 0.5 for share in seen)
-    assert ellipse == pytest.approx(rectangle * np.pi / 4, rel=0.1)
-    assert brush > 0
+    rectangle, ellipse, lasso, brush = shapes.values()
+    assert rectangle.mean() == pytest.approx(0.05 * 0.2, rel=0.1)
+    ys, xs = np.nonzero(rectangle)
+    assert rectangle.sum() == np.ptp(ys) * np.ptp(xs) + np.ptp(ys) + np.ptp(xs) + 1
+    assert ellipse.mean() == pytest.approx(rectangle.mean() * np.pi / 4, rel=0.05)
+    assert not (ellipse & ~rectangle).any()
+    assert lasso[192, 256]
+    assert brush[int(0.41 * 384), 256]
+    assert not brush[192, 230], "a stroke is not filled"
 
 
-def test_strokes_are_undone_across_tools(painter):
-    tool(painter, "Rectangle")
+def test_strokes_are_undone_across_tools_and_modes(painter):
+    painter.tool("Rectangle")
     painter.drag((0.4, 0.4), (0.6, 0.6))
     one = painter.covered()
-    tool(painter, "Eraser")
-    painter.drag((0.4, 0.5), (0.6, 0.5))
+    painter.tool("Eraser")
+    painter.drag((0.38, 0.5), (0.62, 0.5))
     two = painter.covered()
     assert 0 < two < one
-    tool(painter, "Lasso")
+    painter.tool("Lasso")
     painter.page.locator("canvas.canvas").focus()
+    painter.page.keyboard.press("p")
+    painter.page.keyboard.press("p")
+    assert painter.covered() == two, "putting the tools away keeps the mask"
     painter.page.keyboard.press("Control+z")
     assert painter.covered() == one
-    painter.page.keyboard.press("Control+z")
+    painter.press("Undo stroke")
     assert painter.covered() == 0
-    painter.page.keyboard.press("Control+Shift+Z")
+    painter.press("Redo stroke")
+    painter.tool("Brush")
+    painter.page.locator("canvas.canvas").focus()
     painter.page.keyboard.press("Control+Shift+Z")
     assert painter.covered() == two
 
 
-def test_the_painted_mask_is_what_changes(painter, screenshots):
-    tool(painter, "Rectangle")
-    painter.drag((0.45, 0.45), (0.55, 0.55))
-    painter.page.screenshot(path=screenshots / "painting.png")
-    painter.say("make it blue")
-    (turn,) = painter.turns()
-    mask = mask_of(painter, turn)
-    before = pixels(TABLE.read_bytes())
-    after = painter.picture(turn["images"][0]["url"])
+def test_the_painted_mask_is_what_changes(painter, snap):
+    painter.tool("Brush")
+    painter.drag((0.30, 0.6), (0.42, 0.62), (0.40, 0.75), (0.30, 0.75), (0.30, 0.68), (0.36, 0.68))
+    snap(painter, "painting")
+    mask = saved(painter)
+    painter.press("Options")
+    painter.page.get_by_label("Feather, px").fill("3")
+    turn = painter.say("make it blue")
+    assert np.array_equal(painter.mask_of(turn), mask)
+    before, after = pixels(TABLE.read_bytes()), painter.picture(turn["images"][0]["url"])
     changed = (before != after).any(axis=2)
-    assert 0.005 < mask.mean() < 0.1
+    assert 0.01 < mask.mean() < 0.2
     assert not changed[~mask].any()
     assert changed[mask].mean() > 0.9
+    assert turn["options"]["blur"] == 3
     assert painter.covered() == 0, "the next turn begins without a mask"
 
 
-def test_grow_invert_and_files(painter):
-    tool(painter, "Rectangle")
-    painter.drag((0.45, 0.45), (0.55, 0.55))
-    small = painter.covered()
-    more = painter.page.locator("summary[aria-label='More mask operations']")
-    more.click()
-    painter.page.get_by_role("button", name="Grow").click()
-    painter.until(f"parseFloat(document.querySelector('.mask-share').textContent.split(' ')[1]) > {small}")
-    grown = painter.covered()
-    with painter.page.expect_download() as download:
-        painter.page.get_by_role("button", name="Save the mask").click()
-    mask = pixels(download.value.path().read_bytes())[:, :, 0]
-    assert set(np.unique(mask)) == {0, 255}
-    assert mask.shape == TABLE_SIZE[::-1]
-    painter.page.get_by_role("button", name="Invert").click()
-    assert painter.covered() == pytest.approx(100 - grown, abs=0.6)
+def test_operations_on_the_mask(painter):
+    def does(name):
+        before = painter.covered()
+        painter.press(name, exact=True)
+        painter.wait(lambda: painter.covered() != before)
+        return saved(painter)
+
+    painter.tool("Rectangle")
+    painter.drag((0.4, 0.4), (0.6, 0.6))
+    square = saved(painter)
+    painter.page.get_by_label("By how many pixels").fill("5")
+    grown = does("Grow")
+    assert grown[square].all()
+    ys, _ = np.nonzero(square)
+    assert grown[ys.min() - 4 : ys.min(), 256].all()
+    assert not grown[: ys.min() - 6].any()
+    shrunk = does("Shrink")
+    assert (shrunk != square).mean() < 0.001
+    painter.page.locator("canvas.canvas").focus()
+    painter.page.keyboard.press("x")
+    painter.drag((0.47, 0.47), (0.53, 0.53))
+    assert not saved(painter)[192, 256], "taken away"
+    filled = does("Fill holes")
+    assert np.array_equal(filled, shrunk)
+    painter.tool("Move the mask")
+    painter.drag((0.5, 0.5), (0.7, 0.4))
+    moved = saved(painter)
+    down, right = np.argwhere(moved).min(axis=0) - np.argwhere(filled).min(axis=0)
+    assert (right, down) == (pytest.approx(0.2 * 512, abs=2), pytest.approx(-0.1 * 384, abs=2))
+    assert np.array_equal(np.roll(filled, (down, right), (0, 1)), moved)
+    assert np.array_equal(does("Invert"), ~moved)
+    assert does("Select everything").all()
+
+
+def test_masks_come_from_files(painter):
+    painter.page.locator("summary[aria-label='More mask operations']").click()
     alpha = PIL.Image.new("RGBA", TABLE_SIZE, (0, 0, 0, 255))
     alpha.paste((0, 0, 0, 0), (0, 0, 256, 384))
-    file = io.BytesIO()
-    alpha.save(file, "PNG")
-    with painter.page.expect_file_chooser() as chooser:
-        painter.page.get_by_role("button", name="Open a mask file").click()
-    chooser.value.set_files({"name": "mask.png", "mimeType": "image/png", "buffer": file.getvalue()})
-    painter.until("document.querySelector('.mask-share').textContent.includes('50 %')")
+    white = PIL.Image.new("L", TABLE_SIZE, 0)
+    white.paste(255, (0, 0, 128, 384))
+    for picture, share in ((alpha, "50 %"), (white, "25 %")):
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        painter.choose(
+            "Open a mask file", {"name": "mask.png", "mimeType": "image/png", "buffer": file.getvalue()}
+        )
+        painter.until(f"document.querySelector('.mask-share').textContent.includes('{share}')")
+    assert saved(painter)[:, :128].all()
+    assert not saved(painter)[:, 128:].any()
 
 
-def test_a_click_selects_what_is_under_it(painter):
-    tool(painter, "Select by clicking")
-    painter.drag((0.5, 0.5), (0.5, 0.5))
+def test_a_click_selects_what_is_under_it_and_another_takes_away(painter):
+    painter.tool("Select by clicking")
+    painter.click(*CUBE)
     painter.page.locator(".mask-line").wait_for()
-    width, height = TABLE_SIZE
-    assert painter.covered() == pytest.approx(100 * 40 * 40 / (width * height), abs=0.06)
+    assert painter.covered() == pytest.approx(100 * 40 * 40 / PIXELS, abs=0.06)
+    painter.page.keyboard.down("Alt")
+    painter.click(CUBE[0] + 20 / 512, CUBE[1])
+    painter.page.keyboard.up("Alt")
+    painter.until("document.querySelector('.mask-share').textContent.includes('0.4 %')")
+    mask = saved(painter)
+    assert mask[288, 154 - 15]
+    assert not mask[288, 154 + 15]
 
 
 def test_zoom_and_pan_keep_the_picture_under_the_pointer(person):
     person.begin()
-    box = person.page.locator("canvas.canvas").bounding_box()
-    at = (box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
-    before = person.shown_at(0.5, 0.5)
+    canvas = person.page.locator("canvas.canvas")
+    box = canvas.bounding_box()
+    at = person.screen(*CUBE)
+    there = at[0] - box["x"], at[1] - box["y"]
+    before = person.coloured(*there)
     person.page.mouse.move(*at)
     person.page.mouse.wheel(0, -600)
-    person.page.wait_for_timeout(300)
-    assert np.abs(np.subtract(person.shown_at(0.5, 0.5), before)).max() < 30
-    assert int(person.page.locator(".scale").inner_text().split()[0]) > 200
-    person.drag((0.5, 0.5), (0.9, 0.9))
-    person.page.get_by_label("fit the picture into the window").click()
-    person.page.wait_for_timeout(300)
-    assert np.abs(np.subtract(person.shown_at(0.5, 0.5), before)).max() < 4
+    person.until("parseInt(document.querySelector('.scale').textContent) > 300")
+    person.drawn()
+    assert np.abs(np.subtract(person.coloured(*there), before)).max() < 20
+    person.page.mouse.down()
+    person.page.mouse.move(at[0] + 60, at[1] - 40, steps=3)
+    person.page.mouse.up()
+    person.drawn()
+    assert np.abs(np.subtract(person.coloured(there[0] + 60, there[1] - 40), before)).max() < 20
+    person.press("fit the picture into the window")
+    person.drawn()
+    assert person.coloured(*there) == before
 
 
 def test_fingers_paint_and_pinch(open_page):
     person = open_page(360, has_touch=True, is_mobile=True)
     person.begin()
-    person.page.get_by_role("button", name="Mask", exact=True).click()
+    person.press("Mask", exact=True)
     device = person.page.context.new_cdp_session(person.page)
-    box = person.page.locator("canvas.canvas").bounding_box()
-    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    middle = person.screen(0.5, 0.5)
 
     def touch(kind, *shifts):
         points = [{"x": middle[0] + dx, "y": middle[1] + dy, "id": n} for n, (dx, dy) in enumerate(shifts)]
@@ -139,25 +198,67 @@ def test_fingers_paint_and_pinch(open_page):
     touch("touchMove", (0, 0))
     touch("touchMove", (30, 0))
     touch("touchEnd")
-    painted = person.covered()
-    assert painted > 0
-    zoom = person.page.locator(".scale").inner_text()
+    painted = person.wait(person.covered)
+    zoom = int(person.page.locator(".scale").inner_text().split()[0])
     touch("touchStart", (-20, 0), (20, 0))
     touch("touchMove", (-50, 0), (50, 0))
     touch("touchEnd")
-    person.page.wait_for_timeout(200)
-    assert int(person.page.locator(".scale").inner_text().split()[0]) > 1.5 * int(zoom.split()[0])
+    person.until(f"parseInt(document.querySelector('.scale').textContent) > {1.5 * zoom}")
     assert person.covered() == painted, "a pinch paints nothing"
 
 
-def test_a_large_photo_can_be_painted_on(person, tmp_path):
+def test_a_pen_paints(painter):
+    device = painter.page.context.new_cdp_session(painter.page)
+    events = painter.page.evaluate_handle(
+        """() => {
+            const seen = [];
+            const canvas = document.querySelector("canvas.canvas");
+            canvas.addEventListener("pointerdown", (event) => seen.push(event.pointerType));
+            return seen;
+        }"""
+    )
+
+    def pen(kind, x, y):
+        left, top = painter.screen(x, y)
+        where = {"x": left, "y": top, "button": "left", "buttons": 1, "clickCount": 1}
+        device.send("Input.dispatchMouseEvent", {"type": kind, "pointerType": "pen", "force": 0.6, **where})
+
+    pen("mousePressed", 0.4, 0.5)
+    pen("mouseMoved", 0.5, 0.5)
+    pen("mouseMoved", 0.6, 0.5)
+    pen("mouseReleased", 0.6, 0.5)
+    assert events.json_value() == ["pen"]
+    mask = saved(painter)
+    assert mask[192, 215:300].all()
+    assert not mask[100].any()
+
+
+def test_a_large_photo_stays_usable(person, tmp_path):
     path = tmp_path / "large.jpg"
-    PIL.Image.new("RGB", (8000, 6000), (90, 120, 60)).save(path, quality=30)
+    photo = np.zeros((6000, 8000, 3), np.uint8)
+    photo[:, :4000], photo[:, 4000:] = (40, 160, 60), (170, 60, 40)
+    PIL.Image.fromarray(photo).save(path, quality=30)
     person.begin(path)
-    person.page.get_by_role("button", name="Mask", exact=True).click()
-    tool(person, "Rectangle")
-    person.drag((0.45, 0.45), (0.55, 0.55))
-    assert 0 < person.covered() < 5
-    tool(person, "Brush")
+    left, right = person.shown_at(0.4, 0.5), person.shown_at(0.6, 0.5)
+    assert np.allclose(left, (40, 160, 60), atol=8)
+    assert np.allclose(right, (170, 60, 40), atol=8)
+    person.press("Mask", exact=True)
+    person.tool("Brush")
     person.drag((0.3, 0.3), (0.4, 0.4))
+    stroke = person.covered()
+    assert 0 < stroke < 1
+    person.tool("Rectangle")
+    person.drag((0.45, 0.45), (0.55, 0.55))
+    assert person.covered() == pytest.approx(stroke + 1, abs=0.1)
+    assert person.shown_at(0.48, 0.5) != left
+    person.page.locator("canvas.canvas").focus()
+    for _ in range(12):
+        person.page.keyboard.press("+")
+    person.until("parseInt(document.querySelector('.scale').textContent) > 100")
+    person.page.keyboard.press("Control+z")
+    assert person.covered() == pytest.approx(stroke, abs=0.1)
+    person.drawn()
+    box = person.page.locator("canvas.canvas").bounding_box()
+    across = [person.coloured(x, box["height"] / 2) for x in (box["width"] / 2 - 60, box["width"] / 2 + 60)]
+    assert across[0][1] > 120 > across[1][1], "at full size the edge in the middle is sharp and in its place"
     assert person.page.evaluate("performance.memory.usedJSHeapSize") < 300e6

@@ -1,77 +1,116 @@
-import json
+"""Variants, the same again, and what a person takes away: code, and files with recipes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
 
 from app.pictures.recipe import read_recipe
 from tests.server import pixels
+from tests.web.conftest import TABLE, WIDTHS
 
 
-def test_variants_are_a_grid_and_one_is_gone_on_with(person):
+@pytest.mark.parametrize("width", WIDTHS)
+def test_variants_are_a_grid_and_one_is_gone_on_with(open_page, width):
+    person = open_page(width)
     person.begin()
-    person.page.get_by_role("button", name="Options").click()
+    person.press("Options")
     person.page.get_by_label("Variants").fill("4")
     person.page.get_by_label("Seed", exact=True).fill("3")
-    person.say("make it blue", turns=4)
-    (turn,) = person.turns()
+    turn = person.say("make the cube yellow")
     assert [image["seed"] for image in turn["images"]] == [3, 4, 5, 6]
-    person.page.get_by_role("button", name="Continue with variant 3").click()
-    person.until("document.querySelector('.stage').dataset.shown.endsWith('/images/2')")
+    places = [thumb.bounding_box() for thumb in person.page.locator(".thumb").all()]
+    assert len({(round(box["x"]), round(box["y"])) for box in places}) == 4
+    assert len({round(box["x"]) for box in places}) > 1
+    person.press("Continue with variant 3")
+    person.shows(turn["images"][2]["url"])
     person.page.get_by_label("Variants").fill("1")
-    person.say("and now")
-    second = person.turns()[1]
+    second = person.say("and now the ball")
     chosen = person.picture(turn["images"][2]["url"])
     assert (person.picture(second["urls"]["input"]) == chosen).all()
 
 
 def test_the_same_again_has_a_new_seed(person):
     person.begin()
-    person.say("make it blue")
-    person.page.get_by_role("button", name="Again, new seed").click()
-    person.until("document.querySelectorAll('.tree .node').length === 3")
-    person.settled()
-    first, second = person.turns()
+    first = person.say("make the cube yellow")
+    second = person.makes(lambda: person.press("Again, new seed"))
     assert second["options"]["seed"] != first["options"]["seed"]
     assert second["plan"] == first["plan"]
+    assert second["parent_id"] == first["parent_id"]
+    assert "located" not in person.stages_of(second)
 
 
-def test_copied_code_says_what_was_asked(person):
+def test_copied_code_does_the_same_again(person, tmp_path):
+    """Each snippet is run as it was copied, beside the picture; each makes the bytes that the page shows."""
     person.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    (tmp_path / "picture.png").write_bytes(TABLE.read_bytes())
     person.begin()
-    person.say('it\'s "blue"')
-    seed = person.turns()[0]["options"]["seed"]
-    person.page.get_by_role("button", name="Copy as code, or download").click()
-    for name in ("curl", "Python", "OpenAI SDK"):
+    person.press("Mask", exact=True)
+    person.tool("Ellipse")
+    person.drag((0.4, 0.4), (0.6, 0.6))
+    turn = person.say('it\'s "blue"')
+    wanted = person.picture(turn["images"][0]["url"])
+    person.press("Copy as code, or download")
+    environment = os.environ | {"BRUSHEDIT_API_KEY": "none", "NO_PROXY": "127.0.0.1"}
+    runners = {
+        "curl": lambda code: ["bash", "-ec", code],
+        "Python": lambda code: [sys.executable, "-c", code],
+        "OpenAI SDK": lambda code: [sys.executable, "-c", code],
+    }
+    for name, runner in runners.items():
         person.page.get_by_role("tab", name=name).click()
-        person.page.get_by_role("button", name="Copy", exact=True).click()
-        person.page.wait_for_timeout(150)
-        code = person.page.evaluate("navigator.clipboard.readText()")
-        assert str(seed) in code
+        person.page.evaluate("navigator.clipboard.writeText('')")
+        person.press("Copy", exact=True)
+        code = person.wait(lambda: person.page.evaluate("navigator.clipboard.readText()"))
+        done = subprocess.run(runner(code), cwd=tmp_path, env=environment, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
         if name == "curl":
-            assert "it'\\''s \"blue\"" in code
+            (again,) = [
+                edit
+                for edit in person.client.get("/v1/edits?limit=5").json()["data"]
+                if edit["id"].encode() in done.stdout
+            ]
+            made = person.picture(again["images"][0]["url"])
         else:
-            compile(code, name, "exec")
-            assert json.dumps('it\'s "blue"') in code
+            made = pixels((tmp_path / "edited.png").read_bytes())
+        assert (made == wanted).all(), name
 
 
 def test_a_download_carries_its_recipe_and_dropping_it_restores_that(person):
     person.begin()
-    person.page.get_by_role("button", name="Options").click()
+    person.press("Options")
     person.page.get_by_label("Guidance").fill("5.5")
-    person.say("make it blue")
-    (turn,) = person.turns()
-    person.page.get_by_role("button", name="Copy as code, or download").click()
+    turn = person.say("make the cube yellow")
+    person.press("Copy as code, or download")
     with person.page.expect_download() as download:
-        person.page.get_by_role("button", name="Download with recipe").click()
+        person.press("Download with recipe")
     data = download.value.path().read_bytes()
     assert (pixels(data) == person.picture(turn["images"][0]["url"])).all()
     recipe = read_recipe(data)
     assert recipe
-    assert recipe["instruction"] == "make it blue"
+    assert recipe["instruction"] == "make the cube yellow"
+    # Back into the same session: the recipe is used on its picture.
+    person.press("Close", exact=True)
+    person.page.locator(".origin-button").click()
+    person.page.evaluate(
+        """(bytes) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "made.png", { type: "image/png" }));
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
+        }""",
+        list(data),
+    )
+    person.press("Use the recipe here")
+    person.until("document.getElementById('composer').value === 'make the cube yellow'")
+    box = person.page.get_by_label("Instruction", exact=True)
+    again = person.makes(lambda: box.press("Enter"))
+    assert (again["options"]["seed"], again["options"]["guidance"]) == (turn["options"]["seed"], 5.5)
+    assert (person.picture(again["images"][0]["url"]) == pixels(data)).all()
+    # And as the beginning of another.
     person.visit()
-    with person.page.expect_file_chooser() as chooser:
-        person.page.get_by_role("button", name="Open a picture").click()
-    chooser.value.set_files({"name": "made.png", "mimeType": "image/png", "buffer": data})
-    person.page.get_by_role("button", name="Open it with the recipe").click()
+    person.choose("Open a picture", {"name": "made.png", "mimeType": "image/png", "buffer": data})
+    person.press("Open it with the recipe")
     person.page.wait_for_selector(".stage[data-shown]")
-    person.until("document.getElementById('composer').value === 'make it blue'")
-    person.say("make it blue")
-    again = person.turns()[0]["options"]
-    assert (again["seed"], again["guidance"]) == (turn["options"]["seed"], 5.5)
+    person.until("document.getElementById('composer').value === 'make the cube yellow'")
+    assert person.page.get_by_label("Seed", exact=True).input_value() == str(turn["options"]["seed"])

@@ -1,66 +1,76 @@
+"""Before and after: slider, side by side, held, and the measured difference."""
+
 import numpy as np
+
+from tests.web.conftest import CUBE, WALL
 
 
 def opened(person) -> dict:
     person.begin()
-    person.say("make it blue")
-    return person.turns()[0]
+    return person.say("make the cube yellow")
 
 
-def test_the_slider_shows_before_on_the_left_and_after_on_the_right(person, screenshots):
+def test_the_slider_shows_before_on_the_left_and_after_on_the_right(person, snap):
     opened(person)
-    edited = (0.45, 0.45)
-    after = person.shown_at(*edited)
-    person.page.keyboard.press("Escape")
-    person.page.get_by_role("button", name="Slider").click()
+    after = person.shown_at(*CUBE)
+    person.press("Slider")
     slide = person.page.get_by_label("Where before meets after")
     slide.fill("100")
-    person.page.wait_for_timeout(200)
-    before = person.shown_at(*edited)
-    assert before != after
+    before = person.shown_at(*CUBE)
+    assert np.abs(np.subtract(before, after)).max() > 60
     slide.fill("0")
-    person.page.wait_for_timeout(200)
-    assert person.shown_at(*edited) == after
-    slide.fill("45")
-    person.page.wait_for_timeout(200)
-    person.page.screenshot(path=screenshots / "before-after.png")
-    person.drag((0.4, 0.5), (0.7, 0.5))
-    assert float(slide.input_value()) > 60
+    assert person.shown_at(*CUBE) == after
+    slide.fill("38")
+    slide.evaluate("slide => slide.blur()")
+    person.page.mouse.move(1, 1)
+    snap(person, "before-after")
+    assert person.shown_at(*CUBE) == before
+    person.drag((0.38, 0.9), (0.7, 0.9))
+    assert 65 < float(slide.input_value()) < 75
+    slide.focus()
+    person.page.keyboard.press("Home")
+    assert person.shown_at(*CUBE) == after
 
 
 def test_holding_shows_the_original_until_let_go(person):
     opened(person)
-    edited = (0.45, 0.45)
-    after = person.shown_at(*edited)
+    after = person.shown_at(*CUBE)
     person.page.locator("canvas.canvas").focus()
     person.page.keyboard.down("o")
-    person.page.wait_for_timeout(200)
-    assert person.shown_at(*edited) != after
+    before = person.shown_at(*CUBE)
+    assert np.abs(np.subtract(before, after)).max() > 60
     person.page.keyboard.up("o")
-    person.page.wait_for_timeout(200)
-    assert person.shown_at(*edited) == after
+    assert person.shown_at(*CUBE) == after
+    person.page.get_by_role("button", name="Hold to see the original").hover()
+    person.page.mouse.down()
+    assert person.shown_at(*CUBE) == before
+    person.page.mouse.up()
+    assert person.shown_at(*CUBE) == after
 
 
 def test_side_by_side_shows_both(person):
-    opened(person)
-    person.page.get_by_role("button", name="Side by side").click()
-    person.page.wait_for_timeout(300)
-    left, right = person.shown_at(0.225, 0.45), person.shown_at(0.725, 0.45)
-    assert np.abs(np.subtract(left, right)).max() > 20
-
-
-def test_the_difference_glows_where_the_picture_changed_and_says_what_was_measured(person, screenshots):
     turn = opened(person)
-    person.page.get_by_role("button", name="Difference").click()
-    person.page.locator(".badge").wait_for()
-    person.page.wait_for_timeout(300)
-    person.page.screenshot(path=screenshots / "difference.png")
-    red, _, _ = person.shown_at(0.45, 0.45)
+    person.press("Side by side")
+    person.drawn()
+    canvas = person.page.locator("canvas.canvas").bounding_box()
+    half, height = canvas["width"] / 2, canvas["height"] - 56
+    scale = (half - 32) / turn["width"]
+    x, y = 16 + CUBE[0] * turn["width"] * scale, height / 2 + (CUBE[1] - 0.5) * turn["height"] * scale
+    left, right = person.coloured(x, y), person.coloured(half + x, y)
+    assert left[2] > 150 > left[0], "the cube is blue on the left"
+    assert right[0] > 150 > right[2], "and yellow on the right"
+
+
+def test_the_difference_glows_where_the_picture_changed_and_says_what_was_measured(person):
+    turn = opened(person)
+    person.press("Difference")
+    person.until("document.querySelector('.badge').textContent.includes('of the pixels differ')")
+    red, _, _ = person.shown_at(*CUBE)
     assert red > 120
-    assert max(person.shown_at(0.7, 0.5)) < 80
+    assert max(person.shown_at(*WALL)) < 80
     said = person.page.locator(".badge").inner_text()
     assert "0 samples changed outside the region" in said
-    assert "seam" in said
+    assert f"seam {turn['images'][0]['seam_score']:.1f}" in said
     counted = float(said.split(" % of the pixels")[0].split()[-1]) / 100
     before = person.picture(turn["urls"]["input"])
     after = person.picture(turn["images"][0]["url"])
