@@ -7,6 +7,7 @@ from typing import Any, Final, final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import func, select
 
+from app import logs
 from app.jobs.desk import Desk, Order
 from app.jobs.ledger import close_batch
 from app.jobs.queue import BATCH, Queue, now
@@ -14,6 +15,7 @@ from app.problems import describe_faults, error_body
 from app.refusals import InvalidRequest
 from app.store.records import Store
 from app.store.tables import Batch, Edit, Happening
+from app.traces import span
 from brushedit.errors import EditError
 
 _AT_ONCE: Final = 20
@@ -52,6 +54,12 @@ class Batches:
             done = rows.scalars(select(func.count()).where(Edit.batch_id == batch_id)).one()
         if batch.status != "validating":
             return batch.status
+        came = batch.details.get("origin", {})
+        with logs.about(came.get("request_id", "")), span("expand", came, batch=batch_id):
+            return self._expand(batch, done)
+
+    def _expand(self, batch: Batch, done: int) -> str:
+        batch_id = batch.id
         lines = [line for line in self._store.blobs.get(batch.details["input"]).splitlines() if line.strip()]
         try:
             self._require_sound(lines)

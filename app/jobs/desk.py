@@ -16,9 +16,11 @@ from app.settings import Settings
 from app.store.records import Store, new_id
 from app.store.retention import remove_edits
 from app.store.tables import FINISHED, UNFINISHED, Edit, Happening, Repeat, Session
+from app.traces import origin
 from brushedit.errors import Canceled
 
 _RETRIED_HOURS: Final = 0.25
+_NOT_ASKED: Final = frozenset({"derived_seed", "origin"})
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Order:
         """Return a digest of everything asked for, however it was written."""
         image = hashlib.sha256(self.image).hexdigest() if isinstance(self.image, bytes) else self.image
         mask = hashlib.sha256(self.mask).hexdigest() if self.mask else None
-        asked = {key: value for key, value in self.request.items() if key != "derived_seed"}
+        asked = {key: value for key, value in self.request.items() if key not in _NOT_ASKED}
         parts = [asked, image, mask, self.plan, self.regions, self.session_id, self.parent_id, self.until]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=dict).encode()).hexdigest()
 
@@ -214,7 +216,8 @@ class Desk:
 
     def _insert(self, rows: Rows, tenant: str, order: Order, edit_id: str) -> Edit:
         order = self._on_its_branch(rows, tenant, order) if order.session_id else order
-        request, session_id = dict(order.request), order.session_id
+        request: dict[str, Any] = {**order.request, "origin": origin()}
+        session_id = order.session_id
         if isinstance(order.image, bytes):
             image = self._store.keep(rows, edit_id, order.image, order.media_type)
         else:

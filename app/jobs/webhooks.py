@@ -9,6 +9,7 @@ from typing import Any, Final, final
 
 from dbos import DBOS, StepOptions
 
+from app import logs
 from app.fetching import call
 from app.jobs.queue import now
 from app.links import webhook_secret
@@ -54,7 +55,8 @@ class Webhooks:
             return f"delivered with status {DBOS.run_step(options, self.send, edit)}"
         except Exception:
             # Given up after all tries: the edit itself is not touched by that.
-            logger.warning("the webhook of %s was not delivered", edit_id)
+            with logs.about(edit.request.get("origin", {}).get("request_id", ""), edit_id):
+                logger.warning("a webhook was not delivered")
             return "given up"
 
     def send(self, edit: Edit) -> int:

@@ -26,6 +26,7 @@ from app.services import Services, Shared
 from app.store.records import new_id
 from app.store.retention import remove_edits
 from app.store.tables import FINISHED, OPEN_BATCH, UNFINISHED, Batch, Edit, File
+from app.traces import origin
 from app.views import batch_view
 from brushedit.errors import Canceled
 
@@ -224,7 +225,7 @@ def _create(services: Services, caller: Caller, body: BatchBody) -> dict[str, An
             endpoint=body.endpoint,
             input_file=source.id,
             completion_window=body.completion_window,
-            details={"input": source.digest, "metadata": body.metadata},
+            details={"input": source.digest, "metadata": body.metadata, "origin": origin()},
             errors=[],
             created_at=now(),
         )

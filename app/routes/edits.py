@@ -66,7 +66,9 @@ async def accept(
             retried=request.headers.get("x-stainless-retry-count", "0") != "0",
         )
 
-    return await to_thread.run_sync(work)
+    ticket = await to_thread.run_sync(work)
+    request.state.edit_id = ticket.edit.id
+    return ticket
 
 
 async def ordered(services: Services, caller: Caller, request: Request) -> Order:
