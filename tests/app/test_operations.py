@@ -12,13 +12,16 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from app import logs, traces
 from app.access import Keys
+from app.cli import cli
 from app.jobs.stages import Stages
 from app.main import create_app
 from app.settings import Settings
 from app.store.records import Store
+from brushedit.errors import InvalidOption
 from tests.server import cluster, png, wait_ended
 from tests.stub_agent import StubAgent
 
@@ -250,3 +253,20 @@ def test_libraries_say_only_what_goes_wrong(log):
     told = written()
     assert told.count("oh") == 4
     assert "secret" not in told
+
+
+def test_every_setting_is_a_flag_but_the_secret(monkeypatch, tmp_path):
+    helped = CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["serve", "--help"]).stdout
+    for name in Settings.model_fields:
+        assert (f"--{name.replace('_', '-')} " in helped) == (name != "secret"), name
+    given = []
+    monkeypatch.setattr("app.commands.serve.serve", given.append)
+    words = ["serve", "--workers", "3", "--cors-origins", "https://a,https://b", "--metrics-public", "true"]
+    assert CliRunner().invoke(cli, [*words, "--database-url", "postgresql://x/y"]).exit_code == 0
+    (settings,) = given
+    assert (settings.workers, settings.cors_origins) == (3, ("https://a", "https://b"))
+    assert settings.metrics_public
+    assert settings.sql_url == "postgresql+psycopg://x/y"
+    refusal = CliRunner().invoke(cli, ["worker", "--queue-poll", "often"]).exception
+    assert isinstance(refusal, InvalidOption)
+    assert refusal.param == "queue_poll"
