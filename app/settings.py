@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         default=600.0, ge=0, description="Longest time a request may wait for its result, seconds."
     )
     retention_days: float = Field(
-        default=30.0, gt=0, description="Days a finished edit outside a session is kept."
+        default=30.0, gt=0, description="Days a finished batch, or edit outside a session, is kept."
     )
     idempotency_hours: float = Field(
         default=24.0, gt=0, description="Hours an Idempotency-Key is remembered."

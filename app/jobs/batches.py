@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from app import logs
 from app.jobs.desk import Desk, Order
-from app.jobs.ledger import close_batch
+from app.jobs.ledger import Ledger
 from app.jobs.queue import BATCH, Queue, now
 from app.problems import describe_faults, error_body
 from app.refusals import InvalidRequest
@@ -40,9 +40,12 @@ class Line(BaseModel):
 class Batches:
     """Turns input files into edits. An item that cannot be read is an edit that has failed: others go on."""
 
-    def __init__(self, store: Store, queue: Queue, desk: Desk, prepare: Prepare, max_items: int) -> None:
+    def __init__(
+        self, store: Store, queue: Queue, ledger: Ledger, desk: Desk, prepare: Prepare, max_items: int
+    ) -> None:
         self._store = store
         self._queue = queue
+        self._ledger = ledger
         self._desk = desk
         self._prepare = prepare
         self._max_items = max_items
@@ -89,7 +92,7 @@ class Batches:
             if batch.status == "validating":
                 batch.status = "paused" if batch.details.get("paused") else "in_progress"
                 self._queue.release_batch(rows, batch_id)
-                close_batch(rows, batch_id)
+                self._ledger.close_batch(rows, batch_id)
         return "expanded"
 
     def _require_sound(self, lines: list[bytes]) -> None:
@@ -101,10 +104,10 @@ class Batches:
     def _reject(self, batch_id: str, error: EditError) -> str:
         with self._store.database.write() as rows:
             batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
-            batch.status, batch.completed_at = "failed", now()
             batch.errors = [
                 {"code": error.code, "message": error.message, "param": error.param, "line": None}
             ]
+            self._ledger.end_batch(rows, batch, "failed")
         return "failed"
 
     def _order(self, batch: Batch, number: int, line: bytes) -> tuple[Order, EditError | None]:
