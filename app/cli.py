@@ -6,7 +6,20 @@ import warnings
 import typer
 
 from app import __version__
-from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, service, train, weights
+from app.commands import (
+    batch,
+    bench,
+    doctor,
+    edit,
+    mask,
+    measure,
+    paint,
+    parity,
+    plan,
+    service,
+    train,
+    weights,
+)
 from app.commands.eval import cli as eval_cli
 from brushedit.errors import EditError
 
@@ -18,6 +31,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli.command("edit")(edit.edit)
+cli.command("batch")(batch.batch)
 cli.command("plan")(plan.plan)
 cli.command("mask")(mask.mask)
 cli.command("paint")(paint.paint)

@@ -10,8 +10,10 @@ from typing import Any, Final, final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import logs
 from app.problems import problem
 from app.refusals import BodyTooLarge
+from app.schemas import EDIT_ID
 
 logger = logging.getLogger("app.requests")
 
@@ -70,7 +72,8 @@ class Gate:
         try:
             if int(headers.get("content-length") or 0) > limit:
                 raise BodyTooLarge(f"the request has more than {limit} bytes")
-            await self._app(scope, _limited(receive, limit), sending)
+            with logs.about(request_id):
+                await self._app(scope, _limited(receive, limit), sending)
         except (BodyTooLarge, ValueError) as error:
             if began or not isinstance(error, BodyTooLarge):
                 raise
@@ -80,7 +83,15 @@ class Gate:
             seconds = time.perf_counter() - started
             self._observe(scope["method"], route, status, seconds)
             # No query, no body, no key: those can hold what people said and showed.
-            logger.info("%s %s %d %.0f ms %s", scope["method"], route, status, seconds * 1000, request_id)
+            told = {"method": scope["method"], "route": route, "status": status, "ms": round(seconds * 1000)}
+            with logs.about(request_id, _edit_of(scope)):
+                logger.info("%(method)s %(route)s %(status)d in %(ms)d ms", told, extra=told)
+
+
+def _edit_of(scope: Scope) -> str:
+    """Return the edit a request made or names, "" where there is none; a name that is no id stays out of the log."""
+    named = scope["state"].get("edit_id") or scope.get("path_params", {}).get("edit_id", "")
+    return named if re.fullmatch(EDIT_ID, named) else ""
 
 
 def _limited(receive: Receive, limit: int) -> Callable[[], Any]:

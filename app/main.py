@@ -15,6 +15,7 @@ from app.gates import Gate
 from app.routes import batches, edits, files, health, images, masks, page, responses, sessions, webhooks
 from app.services import build_services
 from app.settings import Settings
+from app.traces import NOT_TRACED
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -44,6 +45,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="BrushEdit",
         summary="Edit a picture with a sentence; everything outside the edit stays identical.",
         version="1",
+        telemetry={
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+            "exclude": lambda scope: scope["path"] in NOT_TRACED,
+        },
         lifespan=lifespan,
     )
     app.state.services = services

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from app import logs
 from app.refusals import InternalFault, InvalidRequest, TooMany
 from brushedit.errors import EditError
 
@@ -114,5 +115,6 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _fault(request: Request, error: Exception) -> JSONResponse:  # pyright: ignore[reportUnusedFunction] - registered
-        logger.error("request %s failed", getattr(request.state, "request_id", "-"), exc_info=error)
+        with logs.about(getattr(request.state, "request_id", "")):
+            logger.error("the request failed", exc_info=error)
         return problem(InternalFault("the service failed; its log says more under this request's id"))

@@ -1,7 +1,7 @@
 """The wire: what requests may hold, and what the answers look like."""
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,10 @@ Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
 Coordinate = Annotated[int, Field(ge=-(2**20), le=2**20)]
+WebhookAddress = Annotated[str, Field(max_length=2000, description="Told how it ended, by a signed POST.")]
+Ending = Literal["completed", "failed", "cancelled"]
+WebhookEvents = Annotated[tuple[Ending, ...], Field(max_length=8, description="Of which ends it is told.")]
+ENDS: Final[tuple[Ending, ...]] = ("completed", "failed", "cancelled")
 PictureRef = Annotated[str, Field(max_length=100_000_000)]
 
 
@@ -75,8 +79,8 @@ class EditBody(Strict):
     output_quality: int = Field(default=95, ge=1, le=100)
     recipe: bool = Field(default=True, description="Keep the recipe in PNG results.")
     metadata: Metadata = Field(default_factory=dict)
-    webhook: str | None = Field(default=None, max_length=2000)
-    webhook_events_filter: tuple[Literal["completed"], ...] = ("completed",)
+    webhook: WebhookAddress | None = None
+    webhook_events_filter: WebhookEvents = ENDS
 
     def paint_options(self, sampling: Sampling) -> PaintOptions:
         """Return the options, under our names; `sampling` where the request says nothing.

@@ -2,7 +2,7 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         default=600.0, ge=0, description="Longest time a request may wait for its result, seconds."
     )
     retention_days: float = Field(
-        default=30.0, gt=0, description="Days a finished edit outside a session is kept."
+        default=30.0, gt=0, description="Days a finished batch, or edit outside a session, is kept."
     )
     idempotency_hours: float = Field(
         default=24.0, gt=0, description="Hours an Idempotency-Key is remembered."
@@ -107,6 +107,10 @@ class Settings(BaseSettings):
     )
     secret: SecretStr = Field(
         default=SecretStr(""), description="Signs links and webhooks; empty = made once, in the data folder."
+    )
+    log: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="From which level on; debug may show what people wrote."
     )
     metrics_public: bool = Field(default=False, description="Whether /metrics answers without a key.")
 

@@ -79,7 +79,14 @@ class WorkerProcess:
         )
         register(
             Stages(self._settings, store, services.ledger, agent),
-            Batches(store, queue, services.desk, partial(prepare_line, services), self._settings.batch_items),
+            Batches(
+                store,
+                queue,
+                services.ledger,
+                services.desk,
+                partial(prepare_line, services),
+                self._settings.batch_items,
+            ),
             Webhooks(self._settings, store, services.secret),
         )
         DBOS.launch()
@@ -196,8 +203,9 @@ def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
     def batch(batch_id: str) -> str:
         return batches.expand(batch_id)
 
-    def webhook(edit_id: str) -> str:
-        return webhooks.deliver(edit_id)
+    def webhook(told: str) -> str:
+        thing, _, event = told.partition(" ")
+        return webhooks.deliver(thing, event)
 
     # The attempts are counted in the edit's own row, which ends it with a reason.
     DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)

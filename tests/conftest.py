@@ -1,5 +1,6 @@
 """One thread for torch, and the small pipeline that most tests paint with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from app.bootstrap import PainterChoice, load_conductor
 from brushedit.diffusion.conductor import BrushNetConductor
 from models import untrained
+from tests.s3 import BUCKET, s3
 
 SHARED = Path(__file__).parents[2] / "shared"
 """Recorded numbers and photos, where a checkout has them beside it."""
@@ -28,6 +30,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def conductor(weights: Path) -> BrushNetConductor:
     return load_conductor(PainterChoice(weights / "base_model", weights / "brushnetX", device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """Give the address of a bucket on a local S3 server; clients keep to the first server they met, so it is one."""
+    with s3() as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield f"s3://{BUCKET}"
 
 
 @pytest.fixture

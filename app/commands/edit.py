@@ -2,35 +2,39 @@
 
 import json
 import secrets
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app import __version__
 from app.commands.options import (
     BoxOption,
     DeviceOption,
     DtypeOption,
     GuidanceOption,
     InstructorOption,
+    KeyOption,
     PointOption,
     ProfileOption,
     SchedulerOption,
+    ServerOption,
     StepsOption,
     WeightsOption,
     read_box,
     read_choice,
     read_points,
     read_sampling,
+    require_own_networks,
+    unsaid,
 )
-from brushedit.errors import InvalidOption, OutputNotWritable
+from brushedit.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from agents.editor import Editor
-    from app.pictures import Picture
-    from brushedit.types import EditPlan, EditRequest, EditResult
+    from collections.abc import Generator
+
+    from app.commands.tasks import Made, Task
+    from brushedit.events import Event
+    from brushedit.types import EditPlan, EditRequest
 
 _MAX_RANDOM_SEED = 2**32
 """Drawn seeds stay short enough to be typed again."""
@@ -70,11 +74,13 @@ def edit(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     metadata: Annotated[bool, typer.Option(help="--no-metadata leaves the recipe out of a PNG.")] = True,
+    server: ServerOption = "",
+    key_env: KeyOption = "BRUSHEDIT_KEY",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Edit a picture by a sentence; everything outside the edit stays identical, bit for bit."""
-    from app.bootstrap import load_editor
-    from app.pictures import check_writable, read, read_mask
+    from app.commands.tasks import Here, Task, result_format, write_made, write_region
+    from app.pictures import check_writable, read, read_bytes, read_mask
     from brushedit.types import EditRequest, PaintOptions, Which
     from models.catalog import find_profile
 
@@ -83,6 +89,14 @@ def edit(
             f"mask_mode must be replace, add or subtract, not {mask_mode!r}", param="mask_mode"
         )
     sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
+    require_own_networks(
+        server,
+        profile=profile != "toybox",
+        weights=bool(weights),
+        instructor=bool(instructor),
+        device=device != "auto",
+        dtype=dtype != "auto",
+    )
     picture = read(image)
     check_writable(output, picture)
     request = EditRequest(
@@ -105,10 +119,25 @@ def edit(
         ),
     )
     _check_early(request)
-    result = _edited(load_editor(read_choice(profile, weights, instructor, device, dtype)), request)
-    written = _write(result, request, picture, output, profile, metadata=metadata)
+    task = Task(
+        data=read_bytes(image),
+        picture=picture,
+        request=request,
+        format=result_format(output, picture),
+        recipe=metadata,
+        key=secrets.token_hex(16),
+        unsaid=unsaid(steps=steps, guidance=guidance, scheduler=scheduler),
+    )
+    if server:
+        made = _made_there(server, key_env, task)
+    else:
+        from app.bootstrap import load_editor
+
+        editor = load_editor(read_choice(profile, weights, instructor, device, dtype))
+        made = _narrated(Here(editor, profile).edit(task))
+    written = write_made(made, output)
     if show_mask:
-        _write_region(result, show_mask)
+        write_region(made, show_mask)
     if as_json:
         typer.echo(json.dumps(written))
         return
@@ -117,6 +146,18 @@ def edit(
             f"{one['output']}: seed {one['seed']}, {one['changed_fraction']:.1%} of the pixels changed, "
             f"{one['outside_changed']} samples outside the region, seam score {one['seam_score']:.1f}"
         )
+
+
+def _made_there(address: str, key_env: str, task: "Task") -> "Made":
+    """Have a server edit; whoever stops waiting for it cancels the edit."""
+    from app.commands.remote import Server, key_from
+
+    with Server(address, key_from(key_env)) as there:
+        try:
+            return _narrated(there.edit(task))
+        except KeyboardInterrupt:
+            there.cancel()
+            raise
 
 
 def _check_early(request: "EditRequest") -> None:
@@ -129,37 +170,39 @@ def _check_early(request: "EditRequest") -> None:
         require_instruction(request.instruction)
 
 
-def _edited(editor: "Editor", request: "EditRequest") -> "EditResult":
-    """Run the edit under a progress bar on stderr, saying what was planned and chosen."""
+def _narrated(events: "Generator[Event, None, Made]") -> "Made":
+    """Run an edit under a progress bar on stderr, saying what was planned and chosen."""
     from rich.console import Console
     from rich.progress import Progress
 
     from agents.locator import describe
-    from brushedit.events import Denoised, Finished, Located, Planned
+    from app.generators import run
+    from brushedit.events import Denoised, Located, Planned
 
     plan: EditPlan | None = None
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("planning", total=None)
-        for event in editor.edit(request):
+        bar = progress.add_task("planning", total=None)
+
+        def tell(event: "Event") -> None:
+            nonlocal plan
             match event:
                 case Planned(plan=plan):
                     for step in plan.steps:
                         progress.console.print(
                             f"plan: {step.kind} {step.where} {step.target}: {step.caption}"
                         )
-                    progress.update(task, description="locating")
+                    progress.update(bar, description="locating")
                 case Located(step=number, region=region):
                     assert plan is not None
                     if note := describe(region, plan.steps[number]):
                         progress.console.print(f"note: {note}")
-                    progress.update(task, description="painting")
+                    progress.update(bar, description="painting")
                 case Denoised(step=done, steps=total):
-                    progress.update(task, completed=done, total=total)
-                case Finished(result=result):
-                    return result
+                    progress.update(bar, completed=done, total=total)
                 case _:
                     pass
-    raise AssertionError("an edit ends with its result")
+
+        return run(events, tell)
 
 
 def _read_plan(path: Path) -> "EditPlan":
@@ -169,48 +212,3 @@ def _read_plan(path: Path) -> "EditPlan":
         return plan_from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ReplyError) as error:
         raise InvalidOption(f"{path} holds no valid plan: {error}", param="plan") from error
-
-
-def _write(
-    result: "EditResult",
-    request: "EditRequest",
-    picture: "Picture",
-    output: Path,
-    profile: str,
-    *,
-    metadata: bool,
-) -> dict[str, Any]:
-    from agents.plan_schema import plan_to_json
-    from app.pictures import write
-
-    plan = json.loads(plan_to_json(result.plan))
-    results: list[dict[str, Any]] = []
-    for pixels, seed, report in zip(result.images, result.seeds, result.reports, strict=True):
-        path = output if len(result.images) == 1 else output.with_stem(f"{output.stem}-{seed}")
-        recipe = {
-            "version": __version__,
-            "instruction": request.instruction,
-            "plan": plan,
-            "seed": seed,
-            "weights": profile,
-            "options": asdict(request.options) | {"seed": seed, "samples": 1},
-        }
-        write(path, pixels, picture, recipe=recipe if metadata else None)
-        results.append({"output": str(path), "seed": seed, **asdict(report)})
-    return {
-        "results": results,
-        "plan": plan,
-        "timings": dict(result.timings),
-        "peak_memory": result.peak_memory,
-    }
-
-
-def _write_region(result: "EditResult", path: Path) -> None:
-    import numpy as np
-
-    from app.pictures import encode_mask
-
-    try:
-        path.write_bytes(encode_mask(np.logical_or.reduce([region.mask for region in result.regions])))
-    except OSError as error:
-        raise OutputNotWritable(f"{path} cannot be written: {error.strerror}", param="show_mask") from error

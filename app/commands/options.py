@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brushedit.errors import InvalidMask
+from brushedit.errors import InvalidMask, InvalidOption
 from brushedit.types import Box, Point
 from models.catalog import Sampling
 
@@ -36,6 +36,19 @@ BoxOption = Annotated[
 PointOption = Annotated[
     list[str] | None, typer.Option("--point", help="X,Y on the target, or X,Y,- beside it; may be repeated.")
 ]
+ServerOption = Annotated[
+    str, typer.Option("--server", help="Address of a server that edits, such as http://127.0.0.1:8008.")
+]
+KeyOption = Annotated[
+    str, typer.Option("--key-env", help="Environment variable that holds the server's API key.")
+]
+
+
+def require_own_networks(server: str, **chosen: bool) -> None:
+    """Raise `InvalidOption` where networks are chosen for a server, which has its own."""
+    for name, is_chosen in chosen.items():
+        if server and is_chosen:
+            raise InvalidOption(f"a server chooses its own networks: leave --{name} out", param=name)
 
 
 def read_choice(
@@ -64,6 +77,11 @@ def read_sampling(
         usual.guidance if guidance is None else guidance,
         usual.scheduler if scheduler is None else scheduler,
     )
+
+
+def unsaid(**options: object) -> tuple[str, ...]:
+    """Return the names of options that were not given."""
+    return tuple(name for name, value in options.items() if value is None)
 
 
 def read_box(text: str) -> Box | None:

@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final
 
+from app import logs, traces
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ def api(settings: Settings) -> None:
 
     from app.main import create_app
 
-    _log()
+    logs.configure(settings)
     require_bindable(settings)
     app = create_app(settings)
     config = uvicorn.Config(
@@ -54,20 +55,22 @@ def api(settings: Settings) -> None:
     # Uvicorn raises the signal again once it has stopped: to stop as told is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    server.run()
+    with traces.sent("api"):
+        server.run()
 
 
 def worker(settings: Settings) -> None:
     """Run one worker until it is told to stop."""
     from app.worker import WorkerProcess
 
-    _log()
-    WorkerProcess(settings).run()
+    logs.configure(settings)
+    with traces.sent("worker"):
+        WorkerProcess(settings).run()
 
 
 def serve(settings: Settings) -> None:
     """Run the API and `settings.workers` workers on this machine; one that dies is started again."""
-    _log()
+    logs.configure(settings)
     require_bindable(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -159,9 +162,3 @@ def _follow(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _log() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("httpx", "alembic", "sqlalchemy", "dbos"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

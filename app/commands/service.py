@@ -2,61 +2,66 @@
 
 import time
 from collections.abc import Mapping
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from app.settings import Settings
 from brushedit.errors import InvalidOption
 
-HostOption = Annotated[str | None, typer.Option(help="Address to bind; anything but loopback needs a key.")]
-PortOption = Annotated[int | None, typer.Option(help="Port to bind.")]
 DataOption = Annotated[Path | None, typer.Option(help="Folder of the database and the pictures.")]
-ProfileOption = Annotated[str | None, typer.Option(help="Which networks the worker loads.")]
-DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+
+_NO_FLAGS: Final = frozenset({"secret"})
+"""Settings that everybody on the machine could read off a command line."""
 
 keys = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
 
-def serve(
-    host: HostOption = None,
-    port: PortOption = None,
-    data: DataOption = None,
-    profile: ProfileOption = None,
-    device: DeviceOption = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
-) -> None:
+def serve(**flags: Any) -> None:
     """Run the API and its workers on this machine; one that dies is started again."""
     from app.commands.serve import serve as run
 
-    run(
-        _settings(
-            {
-                "host": host,
-                "port": port,
-                "data": data,
-                "profile": profile,
-                "device": device,
-                "workers": workers,
-            }
-        )
-    )
+    run(_settings(flags))
 
 
-def api(host: HostOption = None, port: PortOption = None, data: DataOption = None) -> None:
+def api(**flags: Any) -> None:
     """Run the API process alone."""
     from app.commands.serve import api as run
 
-    run(_settings({"host": host, "port": port, "data": data}))
+    run(_settings(flags))
 
 
-def worker(data: DataOption = None, profile: ProfileOption = None, device: DeviceOption = None) -> None:
+def worker(**flags: Any) -> None:
     """Run one worker alone, on this machine or another with the same database and picture store."""
     from app.commands.serve import worker as run
 
-    run(_settings({"data": data, "profile": profile, "device": device}))
+    run(_settings(flags))
+
+
+def _flags() -> Signature:
+    """Return a parameter for every setting: the flags are the settings' own names and descriptions."""
+    return Signature(
+        [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=_flag(name, field))
+            for name, field in Settings.model_fields.items()
+            if name not in _NO_FLAGS
+        ]
+    )
+
+
+def _flag(name: str, field: FieldInfo) -> Any:
+    shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    usual = f" Default: {shown}." if shown not in ("", None) else ""
+    option = typer.Option(f"--{name.replace('_', '-')}", help=f"{field.description}{usual}", metavar="VALUE")
+    return Annotated[str | None, option]
+
+
+for _command in (serve, api, worker):
+    _command.__signature__ = _flags()  # pyright: ignore[reportFunctionMemberAccess] - what Typer reads options from
 
 
 @keys.command("create")

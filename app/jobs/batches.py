@@ -7,13 +7,15 @@ from typing import Any, Final, final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import func, select
 
+from app import logs
 from app.jobs.desk import Desk, Order
-from app.jobs.ledger import close_batch
+from app.jobs.ledger import Ledger
 from app.jobs.queue import BATCH, Queue, now
 from app.problems import describe_faults, error_body
 from app.refusals import InvalidRequest
 from app.store.records import Store
 from app.store.tables import Batch, Edit, Happening
+from app.traces import span
 from brushedit.errors import EditError
 
 _AT_ONCE: Final = 20
@@ -38,9 +40,12 @@ class Line(BaseModel):
 class Batches:
     """Turns input files into edits. An item that cannot be read is an edit that has failed: others go on."""
 
-    def __init__(self, store: Store, queue: Queue, desk: Desk, prepare: Prepare, max_items: int) -> None:
+    def __init__(
+        self, store: Store, queue: Queue, ledger: Ledger, desk: Desk, prepare: Prepare, max_items: int
+    ) -> None:
         self._store = store
         self._queue = queue
+        self._ledger = ledger
         self._desk = desk
         self._prepare = prepare
         self._max_items = max_items
@@ -52,6 +57,12 @@ class Batches:
             done = rows.scalars(select(func.count()).where(Edit.batch_id == batch_id)).one()
         if batch.status != "validating":
             return batch.status
+        came = batch.details.get("origin", {})
+        with logs.about(came.get("request_id", "")), span("expand", came, batch=batch_id):
+            return self._expand(batch, done)
+
+    def _expand(self, batch: Batch, done: int) -> str:
+        batch_id = batch.id
         lines = [line for line in self._store.blobs.get(batch.details["input"]).splitlines() if line.strip()]
         try:
             self._require_sound(lines)
@@ -81,7 +92,7 @@ class Batches:
             if batch.status == "validating":
                 batch.status = "paused" if batch.details.get("paused") else "in_progress"
                 self._queue.release_batch(rows, batch_id)
-                close_batch(rows, batch_id)
+                self._ledger.close_batch(rows, batch_id)
         return "expanded"
 
     def _require_sound(self, lines: list[bytes]) -> None:
@@ -93,10 +104,10 @@ class Batches:
     def _reject(self, batch_id: str, error: EditError) -> str:
         with self._store.database.write() as rows:
             batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
-            batch.status, batch.completed_at = "failed", now()
             batch.errors = [
                 {"code": error.code, "message": error.message, "param": error.param, "line": None}
             ]
+            self._ledger.end_batch(rows, batch, "failed")
         return "failed"
 
     def _order(self, batch: Batch, number: int, line: bytes) -> tuple[Order, EditError | None]:

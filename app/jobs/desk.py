@@ -16,9 +16,12 @@ from app.settings import Settings
 from app.store.records import Store, new_id
 from app.store.retention import remove_edits
 from app.store.tables import FINISHED, UNFINISHED, Edit, Happening, Repeat, Session
+from app.traces import origin
 from brushedit.errors import Canceled
 
 _RETRIED_HOURS: Final = 0.25
+_AUTOMATIC: Final = "auto:"
+_NOT_ASKED: Final = frozenset({"derived_seed", "origin"})
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Order:
         """Return a digest of everything asked for, however it was written."""
         image = hashlib.sha256(self.image).hexdigest() if isinstance(self.image, bytes) else self.image
         mask = hashlib.sha256(self.mask).hexdigest() if self.mask else None
-        asked = {key: value for key, value in self.request.items() if key != "derived_seed"}
+        asked = {key: value for key, value in self.request.items() if key not in _NOT_ASKED}
         parts = [asked, image, mask, self.plan, self.regions, self.session_id, self.parent_id, self.until]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=dict).encode()).hexdigest()
 
@@ -111,22 +114,19 @@ class Desk:
         """
         fingerprint = order.fingerprint()
         with self._store.database.write() as rows:
-            key = f"id:{edit_id}" if edit_id else f"key:{repeat_key}" if repeat_key else f"auto:{fingerprint}"
-            chosen = bool(edit_id or repeat_key)
-            hours = self._settings.idempotency_hours if chosen else _RETRIED_HOURS
-            if (chosen or retried) and (known := self._repeated(rows, tenant, key, fingerprint, hours)):
-                return Ticket(known, repeated=True)
+            key = repeat_key_of(edit_id, repeat_key, fingerprint)
+            if edit_id or repeat_key or retried:
+                hours = self._settings.idempotency_hours
+                known = find_repeated(rows, tenant, key, fingerprint, hours)
+                edit = rows.get(Edit, known) if known else None
+                if edit is not None:
+                    return Ticket(edit, repeated=True)
             if edit_id and rows.get(Edit, edit_id):
                 raise NotFound(f"there is no edit {edit_id} of yours, and the id is taken")
             if order.lane == INTERACTIVE:
                 self._queue.require_room(rows, tenant, tenant_limit)
             edit = self._insert(rows, tenant, order, edit_id or new_id("edit"))
-            if key:
-                rows.merge(
-                    Repeat(
-                        tenant=tenant, key=key, fingerprint=fingerprint, resource=edit.id, created_at=now()
-                    )
-                )
+            note_repeat(rows, tenant, key, fingerprint, edit.id)
             self._queue.place(rows, edit)
         return Ticket(edit)
 
@@ -202,19 +202,10 @@ class Desk:
             found = select(Happening).where(Happening.edit_id == edit_id, Happening.seq > after)
             return list(rows.scalars(found.order_by(Happening.seq)))
 
-    def _repeated(self, rows: Rows, tenant: str, key: str, fingerprint: str, hours: float) -> Edit | None:
-        known = rows.get(Repeat, (tenant, key))
-        if known is None or now() - known.created_at > hours * 3600:
-            return None
-        if known.fingerprint != fingerprint:
-            raise RepeatMismatch(
-                "this idempotency key came with another request before", param="Idempotency-Key"
-            )
-        return rows.get(Edit, known.resource)
-
     def _insert(self, rows: Rows, tenant: str, order: Order, edit_id: str) -> Edit:
         order = self._on_its_branch(rows, tenant, order) if order.session_id else order
-        request, session_id = dict(order.request), order.session_id
+        request: dict[str, Any] = {**order.request, "origin": origin()}
+        session_id = order.session_id
         if isinstance(order.image, bytes):
             image = self._store.keep(rows, edit_id, order.image, order.media_type)
         else:
@@ -277,3 +268,27 @@ class Desk:
         unfinished = select(Edit.id).where(Edit.session_id == session.id, Edit.status.in_(UNFINISHED))
         last = rows.scalar(unfinished.order_by(Edit.created_at.desc()).limit(1)) or session.head
         return replace(order, parent_id=last) if last else replace(order, image=session.image)
+
+
+def repeat_key_of(chosen_id: str | None, repeat_key: str | None, fingerprint: str) -> str:
+    """Return what a request is known by when it comes again."""
+    if chosen_id:
+        return f"id:{chosen_id}"
+    return f"key:{repeat_key}" if repeat_key else f"{_AUTOMATIC}{fingerprint}"
+
+
+def find_repeated(rows: Rows, tenant: str, key: str, fingerprint: str, hours: float) -> str | None:
+    """Return the id of what an equal request made before, or raise `RepeatMismatch` where another did."""
+    known = rows.get(Repeat, (tenant, key))
+    # Without a key of the client's, only its library's own repetitions count, which come soon.
+    lasting = _RETRIED_HOURS if key.startswith(_AUTOMATIC) else hours
+    if known is None or now() - known.created_at > lasting * 3600:
+        return None
+    if known.fingerprint != fingerprint:
+        raise RepeatMismatch("this idempotency key came with another request before", param="Idempotency-Key")
+    return known.resource
+
+
+def note_repeat(rows: Rows, tenant: str, key: str, fingerprint: str, resource: str) -> None:
+    """Remember what a request made."""
+    rows.merge(Repeat(tenant=tenant, key=key, fingerprint=fingerprint, resource=resource, created_at=now()))

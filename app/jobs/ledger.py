@@ -1,6 +1,7 @@
 """What happens to an edit, written down: events in order, and how it ended, exactly once."""
 
-from typing import Any, final
+from collections.abc import Mapping
+from typing import Any, Final, final
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session as Rows
@@ -11,6 +12,9 @@ from app.refusals import Superseded
 from app.store.records import Store
 from app.store.tables import UNFINISHED, Batch, Edit, Happening, Session
 from brushedit.errors import EditError
+
+ENDS: Final = {"succeeded": "completed", "failed": "failed", "canceled": "cancelled"}
+"""What webhooks call an edit's end: OpenAI's words, as for a batch's."""
 
 
 @final
@@ -105,18 +109,27 @@ class Ledger:
             )
         self._queue.release(rows, ended.session_id, ended.batch_id)
         if ended.batch_id:
-            close_batch(rows, ended.batch_id)
-        if "completed" in ended.request.get("webhook_events", []):
-            self._queue.enqueue_chore(rows, "webhook", f"hook_{edit_id}_completed", edit_id)
+            self.close_batch(rows, ended.batch_id)
+        self._announce(rows, ended.request, edit_id, ENDS[status], "")
         return True
 
+    def close_batch(self, rows: Rows, batch_id: str) -> None:
+        """End a batch whose items all have ended."""
+        batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
+        if batch.status not in ("in_progress", "paused", "cancelling"):
+            return
+        unfinished = select(Edit.id).where(Edit.batch_id == batch_id, Edit.status.in_(UNFINISHED))
+        if rows.scalar(unfinished.limit(1)):
+            return
+        self.end_batch(rows, batch, "cancelled" if batch.status == "cancelling" else "completed")
 
-def close_batch(rows: Rows, batch_id: str) -> None:
-    """End a batch whose items all have ended."""
-    batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
-    if batch.status not in ("in_progress", "paused", "cancelling"):
-        return
-    if rows.scalar(select(Edit.id).where(Edit.batch_id == batch_id, Edit.status.in_(UNFINISHED)).limit(1)):
-        return
-    batch.status = "cancelled" if batch.status == "cancelling" else "completed"
-    batch.completed_at = now()
+    def end_batch(self, rows: Rows, batch: Batch, status: str) -> None:
+        """End a batch, and tell whoever asked to be told."""
+        ended = now()
+        batch.status, batch.completed_at = status, ended
+        # A batch whose failed items are tried again ends once more.
+        self._announce(rows, batch.details, batch.id, status, f"_{round(ended * 1000)}")
+
+    def _announce(self, rows: Rows, asked: Mapping[str, Any], thing: str, event: str, which: str) -> None:
+        if event in asked.get("webhook_events", []):
+            self._queue.enqueue_chore(rows, "webhook", f"hook_{thing}_{event}{which}", f"{thing} {event}")

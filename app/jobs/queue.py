@@ -29,6 +29,8 @@ INTERACTIVE: Final = "interactive"
 BATCH: Final = "batch"
 _FIRST: Final = {INTERACTIVE: 1, BATCH: 1_000_000_000}
 _RECENT: Final = 20
+_AT_ONCE: Final = 500
+"""Ids one statement names; databases bound that."""
 
 
 @final
@@ -127,11 +129,13 @@ class Queue:
 
     def forget(self, edit_ids: list[str]) -> None:
         """Take edits out of DBOS's queue, and stop their workflows at their next step."""
-        self._client.cancel_workflows(edit_ids)
+        for start in range(0, len(edit_ids), _AT_ONCE):
+            self._client.cancel_workflows(edit_ids[start : start + _AT_ONCE])
 
-    def erase(self, edit_ids: list[str]) -> None:
-        """Remove what DBOS kept of edits."""
-        self._client.delete_workflows(edit_ids)
+    def erase(self, workflow_ids: list[str]) -> None:
+        """Remove what DBOS kept of edits and chores."""
+        for start in range(0, len(workflow_ids), _AT_ONCE):
+            self._client.delete_workflows(workflow_ids[start : start + _AT_ONCE])
 
     def position(self, rows: Rows, edit: Edit) -> int | None:
         """Return how many edits are carried out before this one, or None where it does not wait."""

@@ -1,6 +1,7 @@
 """An edit's workflow: plan, locate, paint, finish, each a step DBOS checkpoints. Runs in the worker."""
 
 import logging
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, final
@@ -8,6 +9,7 @@ from typing import Any, Protocol, final
 from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
+from app import logs
 from app.jobs import wire
 from app.jobs.ledger import Ledger
 from app.jobs.queue import now
@@ -17,6 +19,7 @@ from app.refusals import InternalFault, Superseded, WorkerLost
 from app.settings import Settings
 from app.store.records import Store
 from app.store.tables import UNFINISHED, Edit
+from app.traces import span
 from brushedit.errors import EditError
 from brushedit.events import Blended, Denoised, Event, Failed, Finished, Located, Planned
 from brushedit.types import EditPlan, EditRequest, EditResult, Image, Region
@@ -45,6 +48,7 @@ class Attempt:
     edit_id: str
     number: int
     until: str
+    origin: Mapping[str, str]
 
 
 @final
@@ -69,12 +73,12 @@ class Stages:
                 update(Edit)
                 .where(Edit.id == edit_id, Edit.status.in_(UNFINISHED))
                 .values(attempt=Edit.attempt + 1)
-                .returning(Edit.attempt, Edit.until)
+                .returning(Edit.attempt, Edit.until, Edit.request)
                 .execution_options(synchronize_session=False)
             ).one_or_none()
         if begun is None:
             return None
-        attempt = Attempt(edit_id, begun.attempt, begun.until)
+        attempt = Attempt(edit_id, begun.attempt, begun.until, begun.request.get("origin", {}))
         if attempt.number > self._settings.attempts:
             lost = WorkerLost(
                 f"{self._settings.attempts} workers stopped working while they carried out this edit"
@@ -91,22 +95,32 @@ class Stages:
         DBAPIError
             The database is not there for now: the stage is to be run again.
         """
+        name, began = stage.__name__, time.perf_counter()
+        about = logs.about(attempt.origin.get("request_id", ""), attempt.edit_id)
+        with about, span(name, attempt.origin, edit=attempt.edit_id, attempt=attempt.number):
+            outcome = self._outcome(stage, attempt)
+            told = {"stage": name, "outcome": outcome, "ms": round((time.perf_counter() - began) * 1000)}
+            logger.info("%(stage)s: %(outcome)s in %(ms)d ms", told, extra=told)
+        return outcome == "done"
+
+    def _outcome(self, stage: Callable[[Attempt], None], attempt: Attempt) -> str:
+        """Run a stage; return "done", or why the edit does not go on."""
         try:
             stage(attempt)
-        except Superseded:
-            return False
+        except Superseded as error:
+            return error.code
         except DBAPIError:
             raise
         except EditError as error:
             self._ledger.settle(attempt.edit_id, attempt.number, "failed", error=error)
-            return False
+            return error.code
         except Exception:
             # A worker outlives any one edit: what a network or a codec throws ends this edit alone.
-            logger.exception("edit %s failed in its stage %s", attempt.edit_id, stage.__name__)
+            logger.exception("%s failed", stage.__name__)
             fault = InternalFault("the service failed on this edit; its log says more under the edit's id")
             self._ledger.settle(attempt.edit_id, attempt.number, "failed", error=fault)
-            return False
-        return True
+            return fault.code
+        return "done"
 
     def plan(self, attempt: Attempt) -> None:
         """Ask the instructor, unless the plan is there already."""

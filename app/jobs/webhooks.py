@@ -1,20 +1,24 @@
-"""Webhooks: the end of an edit told to an address, signed as Standard Webhooks says, tried again for hours."""
+"""Webhooks: the end of an edit or a batch told to an address, signed (Standard Webhooks), tried again for hours."""
 
 import base64
 import hashlib
 import hmac
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 from dbos import DBOS, StepOptions
 
+from app import logs
 from app.fetching import call
 from app.jobs.queue import now
 from app.links import webhook_secret
 from app.settings import Settings
 from app.store.records import Store
-from app.store.tables import Edit
+from app.store.tables import Batch, Edit
+from app.views import batch_view
 from brushedit.errors import EditError
 
 logger = logging.getLogger(__name__)
@@ -37,11 +41,10 @@ class Webhooks:
         self._store = store
         self._secret = secret
 
-    def deliver(self, edit_id: str) -> str:
-        """Tell an edit's address that it has ended; runs as a workflow."""
-        with self._store.database.read() as rows:
-            edit = rows.get(Edit, edit_id)
-        if edit is None:
+    def deliver(self, thing: str, event: str) -> str:
+        """Tell of the end of an edit or a batch whom it names; runs as a workflow."""
+        letter = self._letter(thing, event)
+        if letter is None:
             return "removed"
         options: StepOptions = {
             "name": "send",
@@ -51,29 +54,29 @@ class Webhooks:
             "backoff_rate": _GROWTH,
         }
         try:
-            return f"delivered with status {DBOS.run_step(options, self.send, edit)}"
+            return f"delivered with status {DBOS.run_step(options, self.send, letter)}"
         except Exception:
-            # Given up after all tries: the edit itself is not touched by that.
-            logger.warning("the webhook of %s was not delivered", edit_id)
+            # Given up after all tries: what it tells of is not touched by that.
+            with logs.about(letter.request_id, thing if thing.startswith("edit_") else ""):
+                logger.warning("a webhook was not delivered")
             return "given up"
 
-    def send(self, edit: Edit) -> int:
+    def send(self, letter: "Letter") -> int:
         """Send once; raise `NotDelivered` where another try is due."""
-        body = json.dumps(webhook_body(edit), ensure_ascii=False).encode()
-        message_id, at = f"msg_{edit.id}_completed", int(now())
+        body, at = json.dumps(letter.content, ensure_ascii=False).encode(), int(now())
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "brushedit",
-            "webhook-id": message_id,
+            "webhook-id": letter.id,
             "webhook-timestamp": str(at),
-            "webhook-signature": sign(webhook_secret(self._secret, edit.tenant), message_id, at, body),
+            "webhook-signature": sign(webhook_secret(self._secret, letter.tenant), letter.id, at, body),
         }
         try:
             reply = call(
                 self._settings,
                 self._settings.webhook_hosts,
                 "POST",
-                edit.request["webhook"],
+                letter.address,
                 body=body,
                 headers=headers,
             )
@@ -83,20 +86,50 @@ class Webhooks:
             raise NotDelivered(f"answered with {reply.status}")
         return reply.status
 
+    def _letter(self, thing: str, event: str) -> "Letter | None":
+        with self._store.database.read() as rows:
+            if thing.startswith("batch_"):
+                batch = rows.get(Batch, thing)
+                return None if batch is None else _of_batch(batch, batch_view(rows, batch), event)
+            edit = rows.get(Edit, thing)
+            return None if edit is None else _of_edit(edit, event)
 
-def webhook_body(edit: Edit) -> dict[str, Any]:
-    """Return what a receiver is told; pictures are fetched with a key."""
-    return {
-        "type": "edit.completed",
-        "timestamp": edit.completed_at,
-        "data": {
-            "id": edit.id,
-            "status": edit.status,
-            "error": edit.error,
-            "metadata": edit.request.get("metadata", {}),
-            "url": f"/v1/edits/{edit.id}",
-        },
+
+@dataclass(frozen=True)
+class Letter:
+    """What is sent, and to whom; the same content and id at every try."""
+
+    id: str
+    tenant: str
+    address: str
+    content: Mapping[str, Any]
+    request_id: str
+
+
+def _of_edit(edit: Edit, event: str) -> Letter:
+    """Pictures are not sent: the receiver fetches them with a key."""
+    told = {
+        "id": edit.id,
+        "status": edit.status,
+        "error": edit.error,
+        "metadata": edit.request.get("metadata", {}),
+        "url": f"/v1/edits/{edit.id}",
     }
+    content = {"type": f"edit.{event}", "timestamp": edit.completed_at, "data": told}
+    came = edit.request.get("origin", {}).get("request_id", "")
+    return Letter(f"msg_{edit.id}_{event}", edit.tenant, edit.request["webhook"], content, came)
+
+
+def _of_batch(batch: Batch, view: Mapping[str, Any], event: str) -> Letter:
+    told = {name: view[name] for name in ("id", "status", "errors", "request_counts", "metadata")}
+    content = {
+        "type": f"batch.{event}",
+        "timestamp": batch.completed_at,
+        "data": {**told, "url": f"/v1/batches/{batch.id}"},
+    }
+    name = f"msg_{batch.id}_{event}_{round((batch.completed_at or 0) * 1000)}"
+    came = batch.details.get("origin", {}).get("request_id", "")
+    return Letter(name, batch.tenant, batch.details["webhook"], content, came)
 
 
 def sign(secret: str, message_id: str, at: int, body: bytes) -> str:

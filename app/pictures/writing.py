@@ -127,7 +127,7 @@ def write(
         No such folder, no right to write there, no space, or the path is something else than a file.
     """
     data = encode(pixels, like, format=format or path.suffix, quality=quality, recipe=recipe)
-    _replace(path, data)
+    replace_file(path, data)
 
 
 def check_writable(
@@ -244,7 +244,8 @@ def _part(target: Path) -> Path:
     return target.with_name(f".brushedit-{secrets.token_hex(8)}.part")
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file completely or not at all; see `write` for what it raises."""
     target = _target(path)
     part = _part(target)
     try:

@@ -2,30 +2,28 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Rows
 
 from app.access import Caller, Reader, Writer
-from app.bodies import Body, Upload, read_body
+from app.bodies import read_body
 from app.jobs.answers import output_line
 from app.jobs.archives import zipped
 from app.jobs.desk import Order
-from app.jobs.ledger import close_batch
-from app.jobs.queue import BATCH, now
-from app.refusals import Conflict, InvalidRequest, NotFound
-from app.routes.files import add_file, find_file
-from app.routes.shapes import PROBLEMS, inlined
-from app.schemas import BATCH_ID, FILE_ID, Metadata, Strict
-from app.services import Services, Shared
-from app.store.records import new_id
-from app.store.retention import remove_edits
-from app.store.tables import FINISHED, OPEN_BATCH, UNFINISHED, Batch, Edit, File
+from app.jobs.queue import BATCH
+from app.refusals import Conflict, NotFound
+from app.routes.batch_intake import CREATE, take_in
+from app.routes.edits import RepeatKey, sent_again
+from app.routes.shapes import PROBLEMS
+from app.schemas import BATCH_ID
+from app.services import Shared
+from app.store.retention import remove_batch, remove_edits
+from app.store.tables import FINISHED, OPEN_BATCH, UNFINISHED, Batch, Edit
 from app.views import batch_view
 from brushedit.errors import Canceled
 
@@ -34,47 +32,22 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"], responses=PROBLEMS)
 BatchId = Annotated[str, Path(pattern=BATCH_ID)]
 
 
-class BatchBody(Strict):
-    """A batch of the requests in an input file."""
-
-    input_file_id: str = Field(pattern=FILE_ID)
-    endpoint: Literal["/v1/edits", "/v1/images/edits"]
-    completion_window: str = Field(default="24h", max_length=16)
-    metadata: Metadata | None = None
-
-
-_FORM = {
-    "type": "object",
-    "required": ["image", "instruction"],
-    "properties": {
-        "image": {"type": "array", "items": {"type": "string", "format": "binary"}},
-        "mask": {"type": "array", "items": {"type": "string", "format": "binary"}},
-        "instruction": {"type": "string", "description": "One for all; or a JSON array, one each."},
-        "options": {"type": "string", "description": "JSON, as in /v1/edits."},
-    },
-}
-_CREATE = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": inlined(BatchBody)},
-            "multipart/form-data": {"schema": _FORM},
-        },
-    }
-}
-
-
-@router.post("", openapi_extra=_CREATE)
-async def create_batch(services: Shared, caller: Writer, request: Request) -> dict[str, Any]:
+@router.post("", openapi_extra=CREATE)
+async def create_batch(
+    services: Shared, caller: Writer, request: Request, response: Response, idempotency_key: RepeatKey = None
+) -> dict[str, Any]:
     """Begin a batch: from an input file, or from a form of many pictures with one instruction or one each."""
     body = await read_body(request, services.settings.max_json_depth)
 
-    def work() -> dict[str, Any]:
-        form = bool(body.files)
-        fields = _from_form(services, caller, body) if form else BatchBody.model_validate(dict(body.fields))
-        return _create(services, caller, fields)
+    def work() -> tuple[dict[str, Any], bool]:
+        batch, repeated = take_in(services, caller, body, idempotency_key, retried=sent_again(request))
+        with services.store.database.read() as rows:
+            return batch_view(rows, batch), repeated
 
-    return await to_thread.run_sync(work)
+    view, repeated = await to_thread.run_sync(work)
+    if repeated:
+        response.headers["Idempotency-Replayed"] = "true"
+    return view
 
 
 @router.get("")
@@ -101,6 +74,18 @@ def get_batch(services: Shared, caller: Reader, batch_id: BatchId) -> dict[str, 
         return batch_view(rows, _find(rows, caller, batch_id))
 
 
+@router.delete("/{batch_id}", status_code=204)
+def delete_batch(services: Shared, caller: Writer, batch_id: BatchId) -> Response:
+    """Remove a batch that has ended: its edits, the files made for it, and every picture nothing else refers to."""
+    with services.store.database.write() as rows:
+        batch = _find(rows, caller, batch_id, lock=True)
+        if batch.status in OPEN_BATCH:
+            raise Conflict(f"this batch is {batch.status}; cancel it first")
+        gone = remove_batch(services.store, rows, batch)
+    services.queue.erase(gone)
+    return Response(status_code=204)
+
+
 @router.post("/{batch_id}/cancel")
 def cancel_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[str, Any]:
     """Cancel what has not ended; what has, stays."""
@@ -117,7 +102,7 @@ def cancel_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[st
                 rows, edit.id, edit.attempt, "canceled", error=Canceled("its batch was canceled")
             )
         rows.refresh(batch)
-        close_batch(rows, batch_id)
+        services.ledger.close_batch(rows, batch_id)
         rows.flush()
         view = batch_view(rows, batch)
     services.queue.forget([edit.id for edit in edits])
@@ -148,7 +133,7 @@ def resume_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[st
             batch.status = "in_progress"
             rows.flush()
             services.queue.release_batch(rows, batch_id)
-            close_batch(rows, batch_id)
+            services.ledger.close_batch(rows, batch_id)
         elif batch.status == "validating":
             batch.details = {**batch.details, "paused": False}
         elif batch.status != "in_progress":
@@ -212,82 +197,6 @@ def get_zip(services: Shared, caller: Reader, batch_id: BatchId) -> StreamingRes
         ids = _ended(rows, batch_id)
     headers = {"Content-Disposition": f'attachment; filename="{batch_id}.zip"'}
     return StreamingResponse(zipped(services.store, ids), media_type="application/zip", headers=headers)
-
-
-def _create(services: Services, caller: Caller, body: BatchBody) -> dict[str, Any]:
-    with services.store.database.write() as rows:
-        source = find_file(rows, caller, body.input_file_id)
-        batch = Batch(
-            id=new_id("batch"),
-            tenant=caller.tenant,
-            status="validating",
-            endpoint=body.endpoint,
-            input_file=source.id,
-            completion_window=body.completion_window,
-            details={"input": source.digest, "metadata": body.metadata},
-            errors=[],
-            created_at=now(),
-        )
-        rows.add(batch)
-        services.store.use(rows, batch.id, [source.digest])
-        for which in ("output", "errors"):
-            # Their lines are made when they are read: the pictures in them are stored once, with their edits.
-            rows.add(
-                File(
-                    id=new_id("file"),
-                    tenant=caller.tenant,
-                    name=f"{batch.id}_{which}.jsonl",
-                    size=0,
-                    purpose="batch_output",
-                    digest=batch.id,
-                    media_type=which,
-                    created_at=now(),
-                )
-            )
-        rows.flush()
-        services.queue.enqueue_chore(rows, "batch", f"expand_{batch.id}", batch.id)
-        return batch_view(rows, batch)
-
-
-def _from_form(services: Services, caller: Caller, body: Body) -> BatchBody:
-    """Store a form's pictures, and the lines that name them, as files."""
-    fields = dict(body.fields)
-    said = fields.pop("instruction", None)
-    images, masks = body.files.get("image", ()), body.files.get("mask", ())
-    if not images:
-        raise InvalidRequest("at least one image is expected", param="image")
-    instructions = _instructions(said, len(images))
-    if masks and len(masks) != len(images):
-        raise InvalidRequest(f"{len(images)} images came with {len(masks)} masks", param="mask")
-    lines: list[str] = []
-    for number, (image, instruction) in enumerate(zip(images, instructions, strict=True)):
-        line = {
-            **fields,
-            "instruction": instruction,
-            "image": add_file(services, caller.tenant, image, "vision").id,
-        }
-        if masks:
-            line["mask"] = add_file(services, caller.tenant, masks[number], "vision").id
-        lines.append(
-            json.dumps({"custom_id": image.name or f"image {number}", "url": "/v1/edits", "body": line})
-        )
-    upload = Upload("form.jsonl", "\n".join(lines).encode(), "application/jsonl")
-    file = add_file(services, caller.tenant, upload, "batch")
-    return BatchBody(input_file_id=file.id, endpoint="/v1/edits")
-
-
-def _instructions(said: Any, count: int) -> list[str]:
-    if not isinstance(said, str) or not said:
-        raise InvalidRequest("instruction is missing", param="instruction")
-    if not said.startswith("["):
-        return [said] * count
-    try:
-        each = json.loads(said)
-    except ValueError as error:
-        raise InvalidRequest("instruction is no JSON array", param="instruction") from error
-    if len(each) != count or not all(isinstance(one, str) for one in each):
-        raise InvalidRequest(f"{count} images need {count} instructions, or one", param="instruction")
-    return each
 
 
 def _find(rows: Rows, caller: Caller, batch_id: str, *, lock: bool = False) -> Batch:

@@ -62,11 +62,17 @@ async def accept(
             repeat_key=repeat_key,
             edit_id=edit_id,
             tenant_limit=caller.queue_limit,
-            # OpenAI's libraries repeat a POST of themselves after 408, 409, 429 and 5xx, and say so.
-            retried=request.headers.get("x-stainless-retry-count", "0") != "0",
+            retried=sent_again(request),
         )
 
-    return await to_thread.run_sync(work)
+    ticket = await to_thread.run_sync(work)
+    request.state.edit_id = ticket.edit.id
+    return ticket
+
+
+def sent_again(request: Request) -> bool:
+    """Tell whether a client's library repeats a POST of itself; OpenAI's do after 408, 409, 429 and 5xx, and say so."""
+    return request.headers.get("x-stainless-retry-count", "0") != "0"
 
 
 async def ordered(services: Services, caller: Caller, request: Request) -> Order:

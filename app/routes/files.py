@@ -63,22 +63,21 @@ def find_file(rows: Rows, caller: Caller, file_id: str) -> File:
     return file
 
 
-def add_file(services: Services, tenant: str, upload: Upload, purpose: str) -> File:
+def add_file(services: Services, rows: Rows, tenant: str, upload: Upload, purpose: str) -> File:
     """Store an upload. Its name is kept for people to read, and used for nothing."""
-    with services.store.database.write() as rows:
-        file_id = new_id("file")
-        digest = services.store.keep(rows, file_id, upload.data, "application/octet-stream")
-        file = File(
-            id=file_id,
-            tenant=tenant,
-            name=upload.name[:255],
-            purpose=purpose,
-            digest=digest,
-            size=len(upload.data),
-            media_type="application/octet-stream",
-            created_at=now(),
-        )
-        rows.add(file)
+    file_id = new_id("file")
+    digest = services.store.keep(rows, file_id, upload.data, "application/octet-stream")
+    file = File(
+        id=file_id,
+        tenant=tenant,
+        name=upload.name[:255],
+        purpose=purpose,
+        digest=digest,
+        size=len(upload.data),
+        media_type="application/octet-stream",
+        created_at=now(),
+    )
+    rows.add(file)
     return file
 
 
@@ -91,7 +90,12 @@ async def upload_file(services: Shared, caller: Writer, request: Request) -> dic
         raise InvalidRequest("one file is expected, in multipart/form-data", param="file")
     if purpose not in PURPOSES:
         raise InvalidRequest(f"purpose must be one of {', '.join(PURPOSES)}", param="purpose")
-    return file_view(await to_thread.run_sync(add_file, services, caller.tenant, uploads[0], purpose))
+
+    def work() -> dict[str, Any]:
+        with services.store.database.write() as rows:
+            return file_view(add_file(services, rows, caller.tenant, uploads[0], purpose))
+
+    return await to_thread.run_sync(work)
 
 
 @router.get("")

@@ -42,7 +42,12 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock_file = path.with_name(path.name + ".lock")
         self.engine: Engine = create_engine(
-            url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=not self.sqlite
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=not self.sqlite,
+            # Errors are logged, and rows hold what people wrote.
+            hide_parameters=True,
         )
         if self.sqlite:
             event.listen(

@@ -8,14 +8,15 @@ from sqlalchemy.orm import Session as Rows
 
 from app.settings import Settings
 from app.store.records import Store
-from app.store.tables import FINISHED, Blob, BlobUse, Edit, Happening, Repeat
+from app.store.tables import FINISHED, OPEN_BATCH, Batch, Blob, BlobUse, Edit, File, Happening, Repeat
 
 _AT_ONCE: Final = 200
+_BATCHES_AT_ONCE: Final = 2
 _GRACE: Final = 3600.0
 
 
 def sweep(settings: Settings, store: Store, *, grace: float = _GRACE) -> list[str]:
-    """Remove what is past its time; return the ids of the edits among it.
+    """Remove what is past its time; return the ids of the workflows that DBOS may forget with it.
 
     Parameters
     ----------
@@ -37,8 +38,15 @@ def sweep(settings: Settings, store: Store, *, grace: float = _GRACE) -> list[st
             .limit(_AT_ONCE)
         ).all()
         remove_edits(store, rows, list(old))
+        gone = list(old)
+        ended = select(Batch).where(
+            Batch.status.not_in(OPEN_BATCH),
+            Batch.completed_at < time.time() - settings.retention_days * 86400,
+        )
+        for batch in rows.scalars(ended.limit(_BATCHES_AT_ONCE)).all():
+            gone += remove_batch(store, rows, batch)
     sweep_blobs(store, grace)
-    return list(old)
+    return gone
 
 
 def sweep_blobs(store: Store, grace: float) -> int:
@@ -52,13 +60,30 @@ def sweep_blobs(store: Store, grace: float) -> int:
         store.drop_unused(rows, found)
         removed += len(found)
     for digest, age in store.blobs.ages():
-        if age < grace:
-            continue
+        with store.database.read() as rows:
+            if age < grace or rows.get(Blob, digest) is not None:
+                continue
         with store.database.write() as rows:
             if rows.get(Blob, digest) is None:
                 store.blobs.remove(digest)
                 removed += 1
     return removed
+
+
+def remove_batch(store: Store, rows: Rows, batch: Batch) -> list[str]:
+    """Remove a batch with its edits and the files that were made for it; return what DBOS may forget."""
+    ids = list(rows.scalars(select(Edit.id).where(Edit.batch_id == batch.id)))
+    for start in range(0, len(ids), _AT_ONCE):
+        remove_edits(store, rows, ids[start : start + _AT_ONCE])
+    # The pictures of a form became files for the batch alone.
+    made = [*batch.details.get("made", []), batch.id]
+    rows.execute(delete(File).where(File.id.in_(made)))
+    rows.execute(delete(File).where(File.digest == batch.id, File.purpose == "batch_output"))
+    rows.execute(delete(Repeat).where(Repeat.resource == batch.id))
+    rows.delete(batch)
+    rows.flush()
+    store.release(rows, made)
+    return [*ids, f"expand_{batch.id}"]
 
 
 def remove_edits(store: Store, rows: Rows, ids: list[str]) -> None:

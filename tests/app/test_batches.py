@@ -1,9 +1,18 @@
+import hashlib
 import io
 import json
 import time
 import zipfile
 
-from tests.server import pixels, png
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from app.store.records import Store
+from app.store.retention import sweep
+from app.store.tables import Batch
+from tests.server import cluster, pixels, png
 
 
 def created(client, instructions, **fields):
@@ -16,7 +25,7 @@ def created(client, instructions, **fields):
 
 
 def until(client, batch, *statuses):
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         batch = client.get(f"/v1/batches/{batch['id']}").json()
         if batch["status"] in statuses:
@@ -90,3 +99,63 @@ def test_inputs_that_make_no_batch(client):
     missing = client.post("/v1/batches", json={"input_file_id": "file_" + "0" * 32, "endpoint": "/v1/edits"})
     assert missing.status_code == 404
     assert client.post("/v1/batches", json={"input_file_id": "x", "endpoint": "/v1/chat"}).status_code == 400
+
+
+def test_delete_leaves_nothing_that_nothing_else_needs(tmp_path):
+    with cluster(tmp_path, "api", "worker") as made, made.client() as client:
+        keep = client.post("/v1/files", files={"file": ("k", png(seed=1))}, data={"purpose": "vision"}).json()
+        slow = created(client, ["slow paint", "a", "missing"])
+        assert client.delete(f"/v1/batches/{slow['id']}").status_code == 409
+        batch = until(client, slow, "completed")
+        edits = [line["response"]["request_id"] for line in lines(client, batch)]
+        assert client.delete(f"/v1/batches/{batch['id']}").status_code == 204
+        for path in (
+            f"/v1/batches/{batch['id']}",
+            f"/v1/edits/{edits[0]}",
+            f"/v1/files/{batch['output_file_id']}",
+        ):
+            assert client.get(path).status_code == 404
+        assert client.delete(f"/v1/batches/{batch['id']}").status_code == 404
+        # One picture of the form had been uploaded before; all else came and went with the batch.
+        assert client.get(f"/v1/files/{keep['id']}/content").content == png(seed=1)
+        assert [file["id"] for file in client.get("/v1/files").json()["data"]] == [keep["id"]]
+    store = Store(Settings(data=tmp_path / "data"))
+    assert [digest for digest, _ in store.blobs.ages()] == [hashlib.sha256(png(seed=1)).hexdigest()]
+    with store.database.read() as rows:
+        left = rows.scalars(text("SELECT workflow_uuid FROM workflow_status")).all()
+    store.database.close()
+    assert left == []
+
+
+def test_old_batches_go_of_themselves(tmp_path):
+    settings = Settings(data=tmp_path, retention_days=1)
+    app = create_app(settings)
+    services = app.state.services
+    with TestClient(app, base_url="http://127.0.0.1:8008") as client:
+        batch, young = created(client, ["a"]), created(client, ["b"])
+        with services.store.database.write() as rows:
+            for made, age in ((batch, 2), (young, 0.5)):
+                services.ledger.end_batch(rows, rows.get(Batch, made["id"]), "completed")
+                rows.get(Batch, made["id"]).completed_at -= age * 86400
+        sweep(settings, services.store)
+        assert client.get(f"/v1/batches/{batch['id']}").status_code == 404
+        assert client.get(f"/v1/batches/{young['id']}").status_code == 200
+
+
+def test_a_batch_that_is_asked_for_twice_is_one(client):
+    picture = [("image", ("a.png", png(seed=40), "image/png"))]
+    for headers in ({"Idempotency-Key": "batch-1"}, {"X-Stainless-Retry-Count": "1"}):
+        said = {"instruction": f"twice {headers}"}
+        if "Idempotency-Key" not in headers:
+            client.post("/v1/batches", files=picture, data=said)
+        first = client.post("/v1/batches", files=picture, data=said, headers=headers)
+        again = client.post("/v1/batches", files=picture, data=said, headers=headers)
+        assert first.json()["id"] == again.json()["id"]
+        assert again.headers["idempotency-replayed"] == "true"
+    other = client.post(
+        "/v1/batches", files=picture, data={"instruction": "another"}, headers={"Idempotency-Key": "batch-1"}
+    )
+    assert other.status_code == 422
+    assert other.json()["error"]["code"] == "idempotency_mismatch"
+    # Whoever sends the same form twice without saying that it is a repetition wants two batches.
+    assert created(client, ["same"])["id"] != created(client, ["same"])["id"]

@@ -11,18 +11,24 @@ from app.store.retention import sweep_blobs
 from app.store.tables import Blob, BlobUse, Row
 
 
+@pytest.fixture(params=["folder", "s3"])
+def root(request, tmp_path):
+    if request.param == "folder":
+        return str(tmp_path / "blobs")
+    return f"{request.getfixturevalue('bucket')}/{tmp_path.name}"
+
+
 @pytest.fixture
-def store(tmp_path):
-    made = Store(Settings(data=tmp_path))
+def store(tmp_path, root):
+    made = Store(Settings(data=tmp_path, blobs_url=root))
     made.database.migrate()
     yield made
     made.database.close()
 
 
-@pytest.fixture(params=["folder", "remote"])
-def blobs(request, tmp_path):
-    # fsspec's memory file system stands for the remote ones: the same calls, without a local path.
-    return BlobStore(str(tmp_path / "blobs") if request.param == "folder" else f"memory://{tmp_path.name}")
+@pytest.fixture
+def blobs(root):
+    return BlobStore(root)
 
 
 def test_blobs_are_found_by_their_content(blobs):
