@@ -212,7 +212,7 @@ _TELLERS = (_plain, _following, _twofold, _absent, _declined)
 _SHARES = (0.5, 0.18, 0.13, 0.04, 0.15)
 _TOPICS = {
     "unknown_thing": 0.3,
-    "unknown_color": 0.12,
+    "unknown_color": 0.22,
     "unknown_background": 0.12,
     "style": 0.14,
     "move": 0.12,
