@@ -22,7 +22,7 @@ from app.store.tables import UNFINISHED, Edit
 from app.traces import span
 from brushedit.errors import EditError
 from brushedit.events import Blended, Denoised, Event, Failed, Finished, Located, Planned
-from brushedit.types import EditPlan, EditRequest, EditResult, Image, Region
+from brushedit.types import EditPlan, EditRequest, EditResult, Region
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class Stages:
         self._ledger = ledger
         self._agent = agent
         self._recent: tuple[str, Picture] | None = None
+        self._found: tuple[Attempt, dict[int, Region]] | None = None
 
     def begin(self, edit_id: str) -> Attempt | None:
         """Take an edit in hand; None where there is nothing left to do."""
@@ -163,13 +164,17 @@ class Stages:
             finally:
                 events.close()
         self._ledger.note(attempt.edit_id, attempt.number, "stage", {"stage": "paint"}, stage="paint")
+        self._found = (attempt, regions)
 
     def paint(self, attempt: Attempt) -> None:
         """Repaint, and store the result."""
         edit, picture, request = self._request(attempt)
         if edit.stage == "finish":
             return
-        regions = read_regions(self._store, edit, picture.pixels.shape[:2])
+        # The same worker has just found them, unless it is new to this edit.
+        same = self._found is not None and self._found[0] == attempt
+        shape = picture.pixels.shape[:2]
+        regions = self._found[1] if self._found and same else read_regions(self._store, edit, shape)
         events = self._agent.edit(request, dict(regions))
         try:
             for event in events:
@@ -254,29 +259,19 @@ class Stages:
     def _keep(self, attempt: Attempt, edit: Edit, picture: Picture, result: EditResult) -> None:
         wanted = edit.request.get("output_format") or picture.source.format.lower()
         quality = edit.request.get("output_quality", 95)
-        files: list[tuple[dict[str, Any], bytes, bytes]] = []
+        files: list[tuple[dict[str, Any], bytes, bytes | None]] = []
         for image, seed, report in zip(result.images, result.seeds, result.reports, strict=True):
             about = {"seed": seed, "report": wire.report_to_json(report), "media_type": MEDIA_TYPES[wanted]}
             recipe = self._recipe(edit, result, seed) if edit.request.get("recipe", True) else None
             file = encode(image, picture, format=wanted, quality=quality, recipe=recipe)
             # The next turn works on the picture as it was painted, not as JPEG remembers it.
-            lossless = _lossless(image, picture) if wanted == "jpeg" else file
-            files.append((about, file, lossless))
+            files.append((about, file, encode(image, picture, format="png") if wanted == "jpeg" else None))
         with self._store.database.write() as rows:
-            images = [
-                {
-                    **about,
-                    "file": self._store.keep(rows, attempt.edit_id, file, about["media_type"]),
-                    "lossless": self._store.keep(
-                        rows,
-                        attempt.edit_id,
-                        lossless,
-                        "image/png" if wanted == "jpeg" else about["media_type"],
-                    ),
-                    "bytes": len(file),
-                }
-                for about, file, lossless in files
-            ]
+            images: list[dict[str, Any]] = []
+            for about, file, lossless in files:
+                kept = self._store.keep(rows, attempt.edit_id, file, about["media_type"])
+                exact = self._store.keep(rows, attempt.edit_id, lossless, "image/png") if lossless else kept
+                images.append({**about, "file": kept, "lossless": exact, "bytes": len(file)})
             height, width = picture.pixels.shape[:2]
             told = {
                 "images": images,
@@ -305,7 +300,3 @@ class Stages:
             "profile": self._settings.profile,
             "input_sha256": edit.image,
         }
-
-
-def _lossless(image: Image, picture: Picture) -> bytes:
-    return encode(image, picture, format="png")

@@ -1,5 +1,6 @@
 """Mask files: which pixels may change, told by white, black or transparency."""
 
+import io
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -7,8 +8,7 @@ import numpy as np
 import PIL.Image
 
 from app.pictures.reading import MAX_PIXELS, decode, read_bytes
-from app.pictures.records import Picture, Source, luminance
-from app.pictures.writing import encode
+from app.pictures.records import Picture, luminance
 from brushedit.errors import ImageTooLarge, InvalidImage, InvalidMask
 from brushedit.types import Mask
 
@@ -80,8 +80,10 @@ def decode_mask(
 
 def encode_mask(mask: Mask) -> bytes:
     """Return a mask as a grey PNG, white = may change."""
-    pixels = np.repeat(mask[:, :, None] * np.uint8(255), 3, axis=2)
-    return encode(pixels, Picture(pixels, source=Source(mode="L")))
+    out = io.BytesIO()
+    # Large plain areas: a higher level takes several times as long and saves little.
+    PIL.Image.fromarray(mask * np.uint8(255)).save(out, "PNG", compress_level=1)
+    return out.getvalue()
 
 
 def _selected(picture: Picture, polarity: Polarity) -> Mask:

@@ -12,6 +12,11 @@ import fsspec
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
+def digest_of(data: bytes) -> str:
+    """Return the name that bytes are stored under."""
+    return hashlib.sha256(data).hexdigest()
+
+
 @final
 class BlobStore:
     """A content-addressed store.
@@ -32,22 +37,20 @@ class BlobStore:
         self._root: str = path.rstrip("/")
         self._local = "://" not in root or root.startswith("file://")
 
-    def put(self, data: bytes) -> str:
-        """Store bytes, if they are not there yet, and return their digest."""
-        digest = hashlib.sha256(data).hexdigest()
+    def put(self, data: bytes, digest: str) -> None:
+        """Store bytes under their digest, if they are not there yet."""
         path = self._path(digest)
         if not self._local:
             # Sent again rather than asked for: two questions would take longer than most pictures.
             self._files.pipe_file(path, data)
-            return digest
+            return
         if self._files.exists(path):
-            return digest
+            return
         # A crash in the middle of writing must not leave half a file under the digest of the whole.
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
         part = f"{path}.{secrets.token_hex(8)}.part"
         self._files.pipe_file(part, data)
         self._files.mv(part, path)
-        return digest
 
     def get(self, digest: str) -> bytes:
         """Return the bytes, or raise `FileNotFoundError`."""

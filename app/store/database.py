@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, final
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, PoolProxiedConnection, create_engine, event, text
 from sqlalchemy.orm import Session
 
 _MIGRATION_LOCK: Final = 0x6272757368
@@ -36,6 +36,8 @@ class Database:
 
     def __init__(self, url: str, *, waits_for_disk: bool = True, pool_size: int = 20) -> None:
         self.url = url
+        self._asked = 0
+        self._watch: PoolProxiedConnection | None = None
         self.sqlite = url.startswith("sqlite")
         if self.sqlite:
             path = Path(url.removeprefix("sqlite:///"))
@@ -68,6 +70,18 @@ class Database:
                 # sqlite3 would begin only at the first change: what was read before that could be stale.
                 session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             yield session
+
+    def version(self) -> int:
+        """Return a number that differs once anybody has changed anything; on PostgreSQL it always does.
+
+        SQLite keeps such a number in memory that all processes share: to read it takes microseconds.
+        """
+        if not self.sqlite:
+            self._asked += 1
+            return self._asked
+        if self._watch is None:
+            self._watch = self.engine.raw_connection()
+        return self._watch.cursor().execute("PRAGMA data_version").fetchone()[0]
 
     def migrate(self) -> None:
         """Bring both DBOS's tables and ours up to date; any number of processes may do so at once."""
@@ -108,6 +122,9 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         self.engine.dispose()
 
 

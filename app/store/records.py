@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from app.settings import Settings
-from app.store.blobs import BlobStore
+from app.store.blobs import BlobStore, digest_of
 from app.store.database import Database
 from app.store.tables import Blob, BlobUse
 
@@ -47,9 +47,7 @@ class Store:
         The bytes are written once the row is, so a removal that runs at the same time has either seen this use
         or is over: its row lock is waited for.
         """
-        import hashlib
-
-        digest = hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
         insert = sqlite_insert if self.database.sqlite else postgresql_insert
         session.execute(
             insert(Blob)
@@ -57,7 +55,8 @@ class Store:
             .on_conflict_do_update(index_elements=["digest"], set_={"size": len(data)})
         )
         self.use(session, owner, [digest])
-        return self.blobs.put(data)
+        self.blobs.put(data, digest)
+        return digest
 
     def use(self, session: Session, owner: str, digests: Iterable[str]) -> None:
         """Note that an owner needs blobs that are there already."""
