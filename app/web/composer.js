@@ -101,6 +101,6 @@ function maskLine() {
 }
 
 /** @param {number} share */
-export function percent(share) {
+function percent(share) {
   return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 }

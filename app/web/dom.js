@@ -88,7 +88,6 @@ const OUTLINES = {
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   upload: "M12 16V4m0 0L7 9m5-5 5 5M4 20h16",
   download: "M12 4v12m0 0-5-5m5 5 5-5M4 20h16",
-  fit: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4",
   plus: "M12 5v14M5 12h14",
   minus: "M5 12h14",
   split: "M12 3v18M8 8l-4 4 4 4M16 8l4 4-4 4",
@@ -101,7 +100,6 @@ const OUTLINES = {
   warn: "M12 4 3 20h18zM12 10v4M12 17h.01",
   check: "m5 12 5 5 9-10",
   pen: "m4 20 1-4L16 5l3 3L8 19z",
-  home: "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
 };
 
 /**

@@ -17,7 +17,7 @@ const LISTED = [
   ["[ · ]", "Smaller and larger brush"],
   ["X", "Take away instead of adding"],
   ["I", "Invert the mask"],
-  ["Arrows, Enter", "On the picture while painting: move the cursor, put the tool down or lift it"],
+  ["Arrows, Enter", "On the picture: move it; while painting, move the cursor, put the tool down or lift it"],
   ["1 2 3 4", "Result, slider, side by side, difference"],
   ["O, held", "See the original"],
   ["+ · - · 0", "Zoom in, out, fit"],

@@ -24,8 +24,9 @@ export function pane() {
   const tools = toolbar(work);
   const element = h("section", { class: "stage", "aria-label": "Picture" }, canvas, tools, working, candidates(stage), viewbar(stage));
 
+  const intent = () => (views.get().mode === "slider" ? "split" : draft.get().painting && work.tool.name !== "hand" ? "stroke" : "pan");
   handle(stage, {
-    intent: () => (views.get().mode === "slider" ? "split" : draft.get().painting && work.tool.name !== "hand" ? "stroke" : "pan"),
+    intent,
     begin: work.begin,
     go: work.go,
     end: work.end,
@@ -36,7 +37,7 @@ export function pane() {
     },
     split: (share) => views.set({ split: Math.min(1, Math.max(0, share)) }),
   });
-  canvas.addEventListener("keydown", (event) => draft.get().painting && work.keys(event));
+  canvas.addEventListener("keydown", (event) => intent() === "stroke" && work.keys(event));
 
   let wanted = "";
   let opened = "";

@@ -18,6 +18,9 @@ import { pan, toPicture } from "./viewport.js";
 
 const LINE = 16;
 const STILL = 5; // pixels of the screen
+const STRIDE = 60;
+/** @type {Record<string, [number, number]>} */
+const ARROWS = { ArrowLeft: [STRIDE, 0], ArrowRight: [-STRIDE, 0], ArrowUp: [0, STRIDE], ArrowDown: [0, -STRIDE] };
 const PEN_ERASER = 32; // the button at a pen's other end
 
 /**
@@ -105,6 +108,12 @@ export function handle(stage, hands) {
     { passive: false },
   );
 
+  canvas.addEventListener("keydown", (event) => {
+    const way = ARROWS[event.key];
+    if (!way || hands.intent() !== "pan") return;
+    event.preventDefault();
+    stage.look(pan(stage.view, ...way));
+  });
   window.addEventListener("keydown", (event) => {
     if (event.code === "Space" && document.activeElement === document.body) spaced = true;
   });

@@ -11,7 +11,7 @@ import { createStore } from "./store.js";
 export const proposal = createStore(/** @type {{edit: any | null, body: any, waiting: boolean}} */ ({ edit: null, body: null, waiting: false }));
 
 /** Forget it. */
-export function dismiss() {
+function dismiss() {
   proposal.set({ edit: null, body: null, waiting: false });
 }
 

@@ -12,7 +12,7 @@ const KEYWORD = "brushedit";
  * @param {Blob} file
  * @returns {Promise<any | null>}
  */
-export async function readRecipe(file) {
+async function readRecipe(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   if (SIGNATURE.some((byte, at) => bytes[at] !== byte)) return null;
   const view = new DataView(bytes.buffer);

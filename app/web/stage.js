@@ -28,12 +28,16 @@ const BAR = 56; // the buttons at the bottom
 const SHARP = 3;
 const RIM = [[-1, 0], [1, 0], [0, -1], [0, 1], [-1, -1], [1, 1], [-1, 1], [1, -1]];
 
+/** @param {HTMLCanvasElement} canvas */
+const context2d = (canvas) => /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+
 export class Stage {
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
-    this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    this.context = context2d(canvas);
     this.layer = document.createElement("canvas");
+    this.seen = document.createElement("canvas");
     /** @type {viewport.View} */
     this.view = { scale: 1, x: 0, y: 0 };
     this.fitted = true;
@@ -62,8 +66,8 @@ export class Stage {
   resize() {
     const ratio = devicePixelRatio;
     this.size = { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
-    this.canvas.width = this.layer.width = Math.round(this.size.width * ratio);
-    this.canvas.height = this.layer.height = Math.round(this.size.height * ratio);
+    this.canvas.width = this.layer.width = this.seen.width = Math.round(this.size.width * ratio);
+    this.canvas.height = this.layer.height = this.seen.height = Math.round(this.size.height * ratio);
     if (this.fitted) this.fit();
     this.redraw();
   }
@@ -181,25 +185,28 @@ export class Stage {
    * @param {viewport.Size} size
    */
   selection(mask, size) {
-    const layer = /** @type {CanvasRenderingContext2D} */ (this.layer.getContext("2d"));
     const ratio = devicePixelRatio;
     const { view } = this;
-    const place = (/** @type {number} */ dx, /** @type {number} */ dy) =>
-      layer.drawImage(mask.canvas, view.x + dx, view.y + dy, size.width * view.scale, size.height * view.scale);
-    layer.setTransform(ratio, 0, 0, ratio, 0, 0);
+    // A large mask is shrunk once; its rim is that picture eight times, moved a little.
+    const seen = context2d(this.seen);
+    seen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    seen.clearRect(0, 0, this.size.width, this.size.height);
+    seen.imageSmoothingEnabled = view.scale * mask.scale < SHARP;
+    seen.drawImage(mask.canvas, view.x, view.y, size.width * view.scale, size.height * view.scale);
+    const layer = context2d(this.layer);
+    layer.setTransform(1, 0, 0, 1, 0, 0);
+    layer.globalCompositeOperation = "copy";
+    layer.drawImage(this.seen, 0, 0);
     layer.globalCompositeOperation = "source-over";
-    layer.clearRect(0, 0, this.size.width, this.size.height);
-    layer.imageSmoothingEnabled = view.scale * mask.scale < SHARP;
-    for (const [dx, dy] of RIM) place(dx * 1.5, dy * 1.5);
+    const rim = Math.round(1.5 * ratio);
+    for (const [dx, dy] of RIM) layer.drawImage(this.seen, dx * rim, dy * rim);
     layer.globalCompositeOperation = "destination-out";
-    place(0, 0);
-    layer.globalCompositeOperation = "source-over";
     layer.globalAlpha = 0.5;
-    place(0, 0);
+    layer.drawImage(this.seen, 0, 0);
     layer.globalAlpha = 1;
     layer.globalCompositeOperation = "source-in";
     layer.fillStyle = this.colour("--mask");
-    layer.fillRect(0, 0, this.size.width, this.size.height);
+    layer.fillRect(0, 0, this.layer.width, this.layer.height);
     this.context.drawImage(this.layer, 0, 0, this.size.width, this.size.height);
   }
 

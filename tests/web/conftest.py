@@ -75,6 +75,15 @@ class Person:
     def press(self, name: str, *, exact: bool = False) -> None:
         self.page.get_by_role("button", name=name, exact=exact).click()
 
+    @property
+    def width(self) -> int:
+        return self.page.viewport_size["width"]
+
+    def flip_history(self) -> None:
+        """Open or close the history, where it lies over the page."""
+        if self.width < 1100:
+            self.press("History (Y)")
+
     def choose(self, name: str, *files) -> None:
         """Give files to the chooser that a button opens."""
         with self.page.expect_file_chooser() as chooser:
@@ -251,13 +260,19 @@ def person(open_page) -> Person:
     return open_page()
 
 
+@pytest.fixture(params=WIDTHS)
+def anybody(request, open_page) -> Person:
+    """Somebody with a large, a middling and a small screen."""
+    return open_page(request.param)
+
+
 @pytest.fixture(scope="session")
 def snap() -> Callable[[Person, str], None]:
-    """Return a function that keeps a picture of the page, where SCREENSHOTS names a folder for them."""
+    """Return a function that keeps a picture of a large page, where SCREENSHOTS names a folder for them."""
     folder = os.environ.get("SCREENSHOTS")
 
     def snapped(person: Person, name: str) -> None:
-        if folder:
+        if folder and person.width == max(WIDTHS):
             person.drawn()
             shot = PIL.Image.open(io.BytesIO(person.page.screenshot(animations="disabled"))).convert("RGB")
             # 256 colours: half the bytes, and nobody sees it.

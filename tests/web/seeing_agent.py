@@ -23,6 +23,8 @@ from brushedit.types import (
 from tests.stub_agent import StubAgent
 
 SECONDS_PER_STEP = 0.03
+PATIENT_SECONDS = 1.5
+"""Per step, where the instruction says "patiently": long enough to be looked at and cancelled."""
 TOYS = {
     "cube": (0.240, 0.521, 0.479, 0.857),
     "ball": (0.623, 0.510, 0.803, 0.750),
@@ -36,6 +38,7 @@ class SeeingAgent:
 
     def __init__(self) -> None:
         self._painter = StubAgent(SECONDS_PER_STEP)
+        self._patient = StubAgent(PATIENT_SECONDS)
 
     def plan(self, request: EditRequest) -> EditPlan:
         plan = self._painter.plan(request)
@@ -49,7 +52,8 @@ class SeeingAgent:
         plan = self.plan(request)
         if 0 not in known and request.mask is None and "missing" not in request.instruction:
             known[0] = self._found(request, plan.steps[0])
-        yield from self._painter.edit(replace(request, plan=plan), known)
+        painter = self._patient if "patiently" in request.instruction else self._painter
+        yield from painter.edit(replace(request, plan=plan), known)
 
     def _found(self, request: EditRequest, step: EditStep) -> Region:
         height, width = request.image.shape[:2]

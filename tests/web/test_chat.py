@@ -9,16 +9,14 @@ from app.access import Keys
 from app.settings import Settings
 from app.store.database import Database
 from tests.server import cluster, pixels
-from tests.web.conftest import CUBE, TABLE, WIDTHS
+from tests.web.conftest import CUBE, TABLE
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_a_picture_and_a_sentence(open_page, width, snap):
-    person = open_page(width)
+def test_a_picture_and_a_sentence(anybody, snap):
+    person = anybody
     person.visit()
     person.page.wait_for_selector(".example img")
-    if width == 1440:
-        snap(person, "start")
+    snap(person, "start")
     person.begin()
     assert np.allclose(person.shown_at(*CUBE), pixels(TABLE.read_bytes())[288, 154], atol=12)
     turn = person.say("make the cube yellow")
@@ -75,17 +73,17 @@ def test_a_picture_comes_by_drop_and_paste(person, way):
     assert (person.picture(session["input_url"]) == pixels(TABLE.read_bytes())).all()
 
 
-def test_stages_steps_preview_queue_and_cancel(open_page):
-    first, second = open_page(), open_page()
+def test_stages_steps_preview_queue_and_cancel(anybody, open_page):
+    first, second = anybody, open_page()
     second.begin()
     first.begin()
-    first.says("slow paint and slow locate")
+    first.says("patiently, and slow locate")
     first.until("/Finding the place|Painting/.test(document.querySelector('.progress-text')?.textContent)")
     second.says("make the ball cyan")
     second.until("document.querySelector('.progress-text')?.textContent === 'Next in the queue'")
     first.until("/Painting, step [1-6] of 6/.test(document.querySelector('.progress-text')?.textContent)")
     first.page.get_by_text("Live preview").wait_for()
-    assert "previews" in first.page.locator(".stage").get_attribute("data-shown")
+    first.page.wait_for_selector(".stage[data-shown*=previews]")
     first.press("Cancel this edit")
     first.page.get_by_text("Nothing was changed").wait_for()
     assert first.turns()[0]["status"] == "canceled"
@@ -145,6 +143,14 @@ def test_everything_by_keyboard(person):
     person.page.locator("canvas.canvas").focus()
     keyboard.press("Control+z")
     person.page.wait_for_selector(".origin-button[aria-pressed=true]")
+    left, top = person.spot(0, 0)
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowDown")
+    person.drawn()
+    assert person.spot(0, 0)[1] < top
+    keyboard.press("0")
+    person.drawn()
+    assert person.spot(0, 0) == (left, top)
     size = person.page.get_by_label("Brush size")
     keyboard.press("b")
     small = float(size.input_value())

@@ -14,19 +14,24 @@ def grown(person):
     person.begin()
     cube = person.say("make the cube yellow")
     ball = person.say("make the ball cyan")
+    person.flip_history()
     node(person, "make the cube yellow").click()
     person.shows(cube["images"][0]["url"])
+    person.flip_history()
     cone = person.say("make the cone blue")
     return cube, ball, cone
 
 
-def test_the_tree_branches_where_one_went_back_and_survives_a_reload(person, snap):
+def test_the_tree_branches_where_one_went_back_and_survives_a_reload(anybody, snap):
+    person = anybody
     cube, ball, cone = grown(person)
     assert ball["parent_id"] == cone["parent_id"] == cube["id"]
     seen = [person.shown_at(*one) for one in (CUBE, BALL, CONE)]
     person.page.mouse.move(1, 1)
     snap(person, "tree")
     person.page.reload()
+    person.page.wait_for_selector(".stage[data-shown]")
+    person.flip_history()
     node(person, "make the cone blue").wait_for()
     names = person.page.locator(".tree .node").evaluate_all("all => all.map(one => one.title)")
     assert names == ["Original", "make the cube yellow", "make the ball cyan", "make the cone blue"]

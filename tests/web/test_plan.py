@@ -41,9 +41,8 @@ def test_a_changed_chip_resumes_at_its_stage(person):
     assert changes(person, "Instances", "all")["regions"][0]["chosen"] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("width", [1440, 360])
-def test_candidates_are_chosen_on_the_picture(open_page, width):
-    person = open_page(width)
+def test_candidates_are_chosen_on_the_picture(anybody):
+    person = anybody
     person.begin()
     first = person.say("make the cube yellow")
     person.press("Found 3")

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import WIDTHS
-
 AXE = (Path(__file__).parent / "assets" / "axe.min.js").read_text()
 BYTES = 300_000
 SECONDS = 1.0
@@ -48,10 +46,9 @@ def test_the_first_paint_comes_within_a_second(open_page):
     assert statistics.median(seconds) <= SECONDS
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_every_screen_is_usable_by_everybody(open_page, width):
+def test_every_screen_is_usable_by_everybody(anybody):
     """axe-core finds nothing serious, light or dark, and nothing sticks out of the window."""
-    person = open_page(width)
+    person = anybody
     findings = []
 
     def check(screen: str) -> None:
@@ -109,8 +106,7 @@ def test_every_screen_is_usable_by_everybody(open_page, width):
     person.press("Copy as code, or download")
     check("code")
     person.press("Close", exact=True)
-    if width < 1100:
-        person.press("History (Y)")
+    person.flip_history()
     person.page.locator(".node[title='Original']").wait_for(state="visible")
     check("history")
     person.visit("#batch")

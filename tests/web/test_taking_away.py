@@ -4,16 +4,13 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from app.pictures.recipe import read_recipe
 from tests.server import pixels
-from tests.web.conftest import TABLE, WIDTHS
+from tests.web.conftest import TABLE
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_variants_are_a_grid_and_one_is_gone_on_with(open_page, width):
-    person = open_page(width)
+def test_variants_are_a_grid_and_one_is_gone_on_with(anybody):
+    person = anybody
     person.begin()
     person.press("Options")
     person.page.get_by_label("Variants").fill("4")
@@ -77,23 +74,23 @@ def test_copied_code_does_the_same_again(person, tmp_path):
         assert (made == wanted).all(), name
 
 
-def test_a_download_carries_its_recipe_and_dropping_it_restores_that(person):
-    person.begin()
-    person.press("Options")
-    person.page.get_by_label("Guidance").fill("5.5")
-    turn = person.say("make the cube yellow")
-    person.press("Copy as code, or download")
-    with person.page.expect_download() as download:
-        person.press("Download with recipe")
+def test_a_download_carries_its_recipe_and_dropping_it_restores_that(anybody):
+    anybody.begin()
+    anybody.press("Options")
+    anybody.page.get_by_label("Guidance").fill("5.5")
+    turn = anybody.say("make the cube yellow")
+    anybody.press("Copy as code, or download")
+    with anybody.page.expect_download() as download:
+        anybody.press("Download with recipe")
     data = download.value.path().read_bytes()
-    assert (pixels(data) == person.picture(turn["images"][0]["url"])).all()
+    assert (pixels(data) == anybody.picture(turn["images"][0]["url"])).all()
     recipe = read_recipe(data)
     assert recipe
     assert recipe["instruction"] == "make the cube yellow"
     # Back into the same session: the recipe is used on its picture.
-    person.press("Close", exact=True)
-    person.page.locator(".origin-button").click()
-    person.page.evaluate(
+    anybody.press("Close", exact=True)
+    anybody.page.locator(".origin-button").click()
+    anybody.page.evaluate(
         """(bytes) => {
             const data = new DataTransfer();
             data.items.add(new File([new Uint8Array(bytes)], "made.png", { type: "image/png" }));
@@ -101,16 +98,16 @@ def test_a_download_carries_its_recipe_and_dropping_it_restores_that(person):
         }""",
         list(data),
     )
-    person.press("Use the recipe here")
-    person.until("document.getElementById('composer').value === 'make the cube yellow'")
-    box = person.page.get_by_label("Instruction", exact=True)
-    again = person.makes(lambda: box.press("Enter"))
+    anybody.press("Use the recipe here")
+    anybody.until("document.getElementById('composer').value === 'make the cube yellow'")
+    box = anybody.page.get_by_label("Instruction", exact=True)
+    again = anybody.makes(lambda: box.press("Enter"))
     assert (again["options"]["seed"], again["options"]["guidance"]) == (turn["options"]["seed"], 5.5)
-    assert (person.picture(again["images"][0]["url"]) == pixels(data)).all()
+    assert (anybody.picture(again["images"][0]["url"]) == pixels(data)).all()
     # And as the beginning of another.
-    person.visit()
-    person.choose("Open a picture", {"name": "made.png", "mimeType": "image/png", "buffer": data})
-    person.press("Open it with the recipe")
-    person.page.wait_for_selector(".stage[data-shown]")
-    person.until("document.getElementById('composer').value === 'make the cube yellow'")
-    assert person.page.get_by_label("Seed", exact=True).input_value() == str(turn["options"]["seed"])
+    anybody.visit()
+    anybody.choose("Open a picture", {"name": "made.png", "mimeType": "image/png", "buffer": data})
+    anybody.press("Open it with the recipe")
+    anybody.page.wait_for_selector(".stage[data-shown]")
+    anybody.until("document.getElementById('composer').value === 'make the cube yellow'")
+    assert anybody.page.get_by_label("Seed", exact=True).input_value() == str(turn["options"]["seed"])

@@ -10,26 +10,26 @@ def opened(person) -> dict:
     return person.say("make the cube yellow")
 
 
-def test_the_slider_shows_before_on_the_left_and_after_on_the_right(person, snap):
-    opened(person)
-    after = person.shown_at(*CUBE)
-    person.press("Slider")
-    slide = person.page.get_by_label("Where before meets after")
+def test_the_slider_shows_before_on_the_left_and_after_on_the_right(anybody, snap):
+    opened(anybody)
+    after = anybody.shown_at(*CUBE)
+    anybody.press("Slider")
+    slide = anybody.page.get_by_label("Where before meets after")
     slide.fill("100")
-    before = person.shown_at(*CUBE)
+    before = anybody.shown_at(*CUBE)
     assert np.abs(np.subtract(before, after)).max() > 60
     slide.fill("0")
-    assert person.shown_at(*CUBE) == after
+    assert anybody.shown_at(*CUBE) == after
     slide.fill("38")
     slide.evaluate("slide => slide.blur()")
-    person.page.mouse.move(1, 1)
-    snap(person, "before-after")
-    assert person.shown_at(*CUBE) == before
-    person.drag((0.38, 0.9), (0.7, 0.9))
+    anybody.page.mouse.move(1, 1)
+    snap(anybody, "before-after")
+    assert anybody.shown_at(*CUBE) == before
+    anybody.drag((0.38, 0.9), (0.7, 0.9))
     assert 65 < float(slide.input_value()) < 75
     slide.focus()
-    person.page.keyboard.press("Home")
-    assert person.shown_at(*CUBE) == after
+    anybody.page.keyboard.press("Home")
+    assert anybody.shown_at(*CUBE) == after
 
 
 def test_holding_shows_the_original_until_let_go(person):
