@@ -1,4 +1,4 @@
-# Two commands: `make demo` installs and edits a picture, `make test` installs and checks everything.
+# Two commands: `make demo` installs and has the service edit pictures, `make test` installs and checks everything.
 #
 #   PYTHON       the interpreter the virtual environment is made with (3.11 or newer)
 #   TORCH_INDEX  an extra package index for torch and torchvision: PyTorch's own CPU index (its address is on
@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/python -m app.demo demo
+	$(BIN)/brushedit demo demo
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

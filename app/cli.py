@@ -6,7 +6,20 @@ import warnings
 import typer
 
 from app import __version__
-from app.commands import bench, doctor, edit, mask, measure, paint, parity, plan, service, train, weights
+from app.commands import (
+    bench,
+    demo,
+    doctor,
+    edit,
+    mask,
+    measure,
+    paint,
+    parity,
+    plan,
+    service,
+    train,
+    weights,
+)
 from app.commands.eval import cli as eval_cli
 from brushedit.errors import EditError
 
@@ -25,6 +38,7 @@ cli.command("serve")(service.serve)
 cli.command("api")(service.api)
 cli.command("worker")(service.worker)
 cli.add_typer(service.keys, name="keys")
+cli.command("demo")(demo.demo)
 cli.command("measure")(measure.measure)
 cli.command("parity")(parity.parity)
 cli.command("train")(train.train)
