@@ -117,7 +117,7 @@ def _hold(talk: "Talk", client: "httpx.Client", folder: Path) -> "list[tuple[str
         turns.append((sentence, before, read(path).pixels))
         typer.echo(
             f'"{sentence}": {path}, {made["changed_fraction"]:.1%} of the pixels changed, '
-            f"{made['outside_changed']} samples outside the region, {sum(turn['timings'].values()):.1f} s"
+            f"{made['outside_changed']} samples outside the region, {turn['completed_at'] - turn['started_at']:.1f} s"
         )
     return turns
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from brushedit.types import Image
 from models.toybox.rendering import render
 from models.toybox.scenes import Background, Color, Scene, Thing
@@ -90,5 +88,5 @@ def turn_sheet(turns: Sequence[tuple[str, Image, Image]]) -> Image:
 
     The pictures of all turns have the same size.
     """
-    cells = [titled(np.concatenate([before, after], axis=1), said) for said, before, after in turns]
+    cells = [titled(grid([[before, after]]), said) for said, before, after in turns]
     return grid([cells[i : i + _ABREAST] for i in range(0, len(cells), _ABREAST)])
