@@ -1,4 +1,4 @@
-# Two commands: `make demo` installs and edits a picture, `make test` installs and checks everything.
+# Two commands: `make demo` installs and has the service edit pictures, `make test` installs and checks everything.
 #
 #   PYTHON       the interpreter the virtual environment is made with (3.11 or newer)
 #   CHROMIUM     the browser the page is tested in, where it is not found by itself; without one those tests are skipped
@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/python -m app.demo demo
+	$(BIN)/brushedit demo demo
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

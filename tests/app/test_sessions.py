@@ -6,8 +6,6 @@ import zipfile
 import numpy as np
 import pytest
 
-from app.commands.demo import demo
-from brushedit.errors import InstructorUnavailable
 from tests.server import pixels, png, wait_ended
 
 
@@ -115,15 +113,3 @@ def test_foreign_nodes_are_not_found(client, session):
         client.post(f"{path}/turns", json={"instruction": "x", "parent_id": foreign["id"]}).status_code == 404
     )
     assert client.get(f"{path}/compare", params={"a": foreign["id"]}).status_code == 404
-
-
-def test_the_demo_over_plain_http(service, tmp_path):
-    image = tmp_path / "a.png"
-    image.write_bytes(png(seed=6))
-    written = demo(f"http://127.0.0.1:{service.port}", image, ("make it red", "bigger"), tmp_path / "out")
-    assert [path.name for path in written] == ["before.png", "after-1.png", "after-2.png"]
-    before, first, second = (pixels(path.read_bytes()) for path in written)
-    assert np.array_equal(before[0], second[0])
-    assert (first[10, 16] != before[10, 16]).any()
-    with pytest.raises(InstructorUnavailable, match="target_not_found"):
-        demo(f"http://127.0.0.1:{service.port}", image, ("missing",), tmp_path / "other")
