@@ -19,7 +19,8 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
-from brushedit.errors import InvalidImage, InvalidMask, InvalidOption
+from brushedit.errors import InvalidBenchmark, InvalidImage, InvalidMask, InvalidOption
+from brushedit.evaluation.run_length import decode_brushdata
 from brushedit.training.brushnet import Examples, conditioning_of
 from brushedit.training.masks import HoleMix, draw_hole
 from brushedit.types import Image, Mask, require_image
@@ -91,25 +92,6 @@ class BrushData:
         whole = [places for places in samples.values() if len(places) == len(FIELDS)]
         self.incomplete += len(samples) - len(whole)
         self._samples += [(path, places) for places in whole]
-
-
-def decode_rle(runs: Sequence[int], height: int, width: int) -> Mask:
-    """Return the mask of a flat list start, length, start, length, ...: 1-based, column by column.
-
-    Raises
-    ------
-    InvalidMask
-        An odd number of entries, or a run that leaves the picture.
-    """
-    pairs = np.asarray(runs, dtype=np.int64).reshape(-1)
-    if pairs.size % 2:
-        raise InvalidMask("a run-length mask has a start without a length")
-    flat = np.zeros(height * width, np.bool_)
-    for start, length in pairs.reshape(-1, 2):
-        if start < 1 or length < 0 or start - 1 + length > flat.size:
-            raise InvalidMask(f"a run of {length} from {start} leaves a picture of {width}x{height}")
-        flat[start - 1 : start - 1 + length] = True
-    return np.ascontiguousarray(flat.reshape(height, width, order="F"))
 
 
 def prepare(
@@ -202,6 +184,6 @@ def _picture(data: bytes) -> Image:
 def _masks(data: bytes, shape: tuple[int, ...]) -> tuple[Mask, ...]:
     try:
         runs = json.loads(data)["mask"]
-        return tuple(decode_rle(each, shape[0], shape[1]) for each in runs)
-    except (ValueError, KeyError, TypeError) as error:
+        return tuple(np.ascontiguousarray(decode_brushdata(each, shape[0], shape[1])) for each in runs)
+    except (ValueError, KeyError, TypeError, InvalidBenchmark) as error:
         raise InvalidMask(f"a segmentation that cannot be read: {error}") from error

@@ -12,18 +12,12 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from brushedit.errors import InvalidImage, InvalidMask, InvalidOption
-from brushedit.training.brushdata import BrushData, BrushDataDraw, Sample, decode_rle, prepare
+from brushedit.evaluation.run_length import encode_brushdata
+from brushedit.training.brushdata import BrushData, BrushDataDraw, Sample, prepare
 from brushedit.training.masks import HoleMix
 from brushedit.types import Mask
-
-
-def encoded(mask: Mask) -> list[int]:
-    flat = np.concatenate([[0], mask.flatten(order="F").astype(int), [0]])
-    starts, ends = np.flatnonzero(np.diff(flat) == 1), np.flatnonzero(np.diff(flat) == -1)
-    return [int(n) for pair in zip(starts + 1, ends - starts, strict=True) for n in pair]
 
 
 def subject(height: int, width: int) -> Mask:
@@ -35,7 +29,7 @@ def subject(height: int, width: int) -> Mask:
 def fields(height: int, width: int, color: int) -> dict[str, bytes]:
     buffer = io.BytesIO()
     PIL.Image.new("RGB", (width, height), (color, 0, 0)).save(buffer, "JPEG")
-    segmentation = {"mask": [encoded(subject(height, width))]}
+    segmentation = {"mask": [encode_brushdata(subject(height, width))]}
     return {
         "image": buffer.getvalue(),
         "caption": f"a picture of {color}".encode(),
@@ -53,21 +47,6 @@ def write_tar(path: Path, samples: dict[str, dict[str, bytes]]) -> Path:
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
     return path
-
-
-@given(arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))))
-def test_run_lengths_are_one_based_and_column_by_column(mask: Mask) -> None:
-    assert (decode_rle(encoded(mask), *mask.shape) == mask).all()
-
-
-def test_the_first_run_is_the_first_column() -> None:
-    assert (decode_rle([1, 3], 3, 2) == [[True, False]] * 3).all()
-
-
-@pytest.mark.parametrize("runs", [[1], [0, 2], [1, 7], [5, -1]])
-def test_runs_that_leave_the_picture_are_refused(runs: list[int]) -> None:
-    with pytest.raises(InvalidMask):
-        decode_rle(runs, 3, 2)
 
 
 def test_reads_samples_at_random_from_several_tars(tmp_path: Path) -> None:
