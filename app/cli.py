@@ -69,6 +69,7 @@ def main() -> None:
     # Deprecations of libraries are their developers' concern, and the tests', where warnings are errors.
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
     # The libraries bring a million objects that stay: looking for garbage among them, again and again as they come,
     # takes a quarter of a short command's time.
     gc.set_threshold(50_000)
