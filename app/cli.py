@@ -71,13 +71,12 @@ def main() -> None:
     # Deprecations of libraries are their developers' concern, and the tests', where warnings are errors.
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    # The libraries make a million objects that stay. To look through them for garbage, again and again as they come
-    # and once more at the end, takes a third of a short command's time.
+    warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
+    # The libraries bring a million objects that stay: looking for garbage among them, again and again as they come,
+    # takes a quarter of a short command's time.
     gc.set_threshold(50_000)
     try:
         cli()
     except EditError as error:
         typer.echo(f"error: {' '.join(error.message.split())}", err=True)
         sys.exit(1)
-    finally:
-        gc.freeze()

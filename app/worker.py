@@ -1,6 +1,5 @@
 """A worker: the process that owns the models and carries out edits, one at a time."""
 
-import gc
 import logging
 import os
 import signal
@@ -66,8 +65,6 @@ class WorkerProcess:
         heart = threading.Thread(target=self._beat, args=(store,), daemon=True)
         heart.start()
         agent = load_agent(self._settings)
-        # What is loaded now stays: neither an edit nor the way out need look through it for garbage.
-        gc.freeze()
         DBOS(
             config={
                 "name": "brushedit",

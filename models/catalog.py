@@ -286,6 +286,7 @@ _TOYBOX: Final = Profile(
         Role.BASE_MODEL: Network("stable_diffusion", _own("base_model", 0)),
         Role.BRUSHNET: Network("brushnet", _own("brushnetX", 0)),
     },
+    floor=0.4,
     prompt="plan_short",
     global_strength=None,
     # Measured on these weights: few steps without history, and little guidance, come nearest to the true pictures.

@@ -138,7 +138,8 @@ def _serving(data: Path) -> Generator[tuple[str, Callable[[], None]]]:
     words = ["serve", "--host", "127.0.0.1", "--port", str(port), "--data", str(data), "--profile", "toybox"]
     # Whatever else this machine's settings say, the demo touches no database and no store but its own.
     env = {"BRUSHEDIT_DATABASE_URL": "", "BRUSHEDIT_BLOBS_URL": "", "BRUSHEDIT_DRAIN_SECONDS": "5"}
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda told, _: sys.exit(128 + told)) for number in numbers]
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "app", *words], env=os.environ | env, stdout=out, stderr=out
@@ -147,7 +148,8 @@ def _serving(data: Path) -> Generator[tuple[str, Callable[[], None]]]:
             yield f"http://127.0.0.1:{port}", lambda: _require_alive(process, log)
         finally:
             _stop(process)
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
 
 
 def _require_alive(process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -108,7 +108,7 @@ def test_stopped_by_hand_it_leaves_nothing_behind(tmp_path, number):
     family = [server, *server.children(recursive=True)]
     run.send_signal(number)
     run.communicate(timeout=60)
-    assert run.returncode != 0
+    assert run.returncode == 128 + number
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
