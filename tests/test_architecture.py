@@ -25,7 +25,7 @@ def test_no_other_distribution_owns_our_names(name):
     "module", ["app.cli", "app.pictures", "agents.editor", "brushedit.blending", "brushedit.framing"]
 )
 def test_light_modules_load_no_networks(module):
-    heavy = "{'torch', 'diffusers', 'transformers', 'models'}"
+    heavy = "{'torch', 'diffusers', 'transformers', 'models.loading'}"
     code = (
         f"import sys, {module}; loaded = {heavy} & set(sys.modules); sys.exit(repr(loaded) if loaded else 0)"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, final
 
-from sqlalchemy import select, update
+from sqlalchemy import Update, insert, select, update
 from sqlalchemy.orm import Session as Rows
 
 from app.jobs.queue import Queue, now
@@ -12,6 +12,10 @@ from app.refusals import Superseded
 from app.store.records import Store
 from app.store.tables import UNFINISHED, Batch, Edit, Happening, Session
 from brushedit.errors import EditError
+
+# Tables, not their classes: a step of the painting waits for this, and classes would double what it costs.
+_EDITS: Final = Edit.metadata.tables[Edit.__tablename__]
+_EVENTS: Final = Edit.metadata.tables[Happening.__tablename__]
 
 ENDS: Final = {"succeeded": "completed", "failed": "failed", "canceled": "cancelled"}
 """What webhooks call an edit's end: OpenAI's words, as for a batch's."""
@@ -44,16 +48,11 @@ class Ledger:
         self, rows: Rows, edit_id: str, attempt: int, kind: str, data: dict[str, Any], **changes: Any
     ) -> None:
         """`note`, as part of a transaction."""
-        found = rows.execute(
-            update(Edit)
-            .where(Edit.id == edit_id, Edit.attempt == attempt, Edit.status.in_(UNFINISHED))
-            .values(last_seq=Edit.last_seq + 1, **changes)
-            .returning(Edit.last_seq)
-            .execution_options(synchronize_session=False)
-        ).one_or_none()
-        if found is None:
+        changed = _change(edit_id, attempt, changes).returning(_EDITS.c.last_seq)
+        seq = rows.scalar(changed)
+        if seq is None:
             raise Superseded(f"{edit_id} is settled or in other hands")
-        rows.add(Happening(edit_id=edit_id, seq=found.last_seq, at=now(), type=kind, data=data))
+        _happen(rows, edit_id, seq, kind, data)
 
     def settle(
         self,
@@ -83,24 +82,11 @@ class Ledger:
         changes: dict[str, Any] = {"status": status, "error": fault, "completed_at": now()}
         if result is not None:
             changes["result"] = result
-        ended = rows.execute(
-            update(Edit)
-            .where(Edit.id == edit_id, Edit.attempt == attempt, Edit.status.in_(UNFINISHED))
-            .values(last_seq=Edit.last_seq + 1, **changes)
-            .returning(Edit.last_seq, Edit.session_id, Edit.batch_id, Edit.request)
-            .execution_options(synchronize_session=False)
-        ).one_or_none()
+        columns = _EDITS.c.last_seq, _EDITS.c.session_id, _EDITS.c.batch_id, _EDITS.c.request
+        ended = rows.execute(_change(edit_id, attempt, changes).returning(*columns)).one_or_none()
         if ended is None:
             return False
-        rows.add(
-            Happening(
-                edit_id=edit_id,
-                seq=ended.last_seq,
-                at=now(),
-                type=status,
-                data={"error": fault} if fault else {},
-            )
-        )
+        _happen(rows, edit_id, ended.last_seq, status, {"error": fault} if fault else {})
         if ended.session_id and status == "succeeded":
             rows.execute(
                 update(Session)
@@ -133,3 +119,13 @@ class Ledger:
     def _announce(self, rows: Rows, asked: Mapping[str, Any], thing: str, event: str, which: str) -> None:
         if event in asked.get("webhook_events", []):
             self._queue.enqueue_chore(rows, "webhook", f"hook_{thing}_{event}{which}", f"{thing} {event}")
+
+
+def _change(edit_id: str, attempt: int, changes: Mapping[str, Any]) -> Update:
+    """Return the change of an edit that is unfinished and in this attempt's hands, and of no other."""
+    mine = _EDITS.c.id == edit_id, _EDITS.c.attempt == attempt, _EDITS.c.status.in_(UNFINISHED)
+    return update(_EDITS).where(*mine).values(last_seq=_EDITS.c.last_seq + 1, **changes)
+
+
+def _happen(rows: Rows, edit_id: str, seq: int, kind: str, data: Mapping[str, Any]) -> None:
+    rows.execute(insert(_EVENTS).values(edit_id=edit_id, seq=seq, at=now(), type=kind, data=dict(data)))

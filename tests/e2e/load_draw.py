@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from app.pictures import Picture, decode, encode
 from app.settings import Settings
 from app.store.records import Store
 from brushedit.types import EditRequest, PaintOptions
-from tests.server import Cluster, cluster, png
+from tests.server import ROOT, Cluster, cluster, png
 from tests.stub_agent import StubAgent
 
 
@@ -43,21 +44,32 @@ async def ask(made: Cluster, key: str, image: bytes, until: float, seen: Counter
                 done.append(time.monotonic() - began)
 
 
-async def probe(made: Cluster, until: float, waits: list[float]) -> None:
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{made.port}", timeout=30, trust_env=False
-    ) as client:
+def probe(address: str, seconds: float) -> None:
+    """Ask for /healthz ten times a second and print how long each answer took."""
+    waits: list[float] = []
+    until = time.monotonic() + seconds
+    with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
         while time.monotonic() < until:
             began = time.perf_counter()
-            (await client.get("/healthz")).raise_for_status()
+            client.get("/healthz").raise_for_status()
             waits.append(time.perf_counter() - began)
-            await asyncio.sleep(0.1)
+            time.sleep(0.1)
+    print(json.dumps(waits))
+
+
+async def probed(made: Cluster, seconds: float) -> list[float]:
+    # A process of its own: the clients' event loop would count as the server's waiting time.
+    command = (sys.executable, "-m", "tests.e2e.load_draw", "--probe", f"http://127.0.0.1:{made.port}")
+    process = await asyncio.create_subprocess_exec(
+        *command, "--seconds", str(seconds), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    told, _ = await process.communicate()
+    return json.loads(told)
 
 
 async def load(made: Cluster, keys: list[str], seconds: float) -> dict[str, object]:
     seen: Counter[str] = Counter()
     shares: list[list[float]] = [[] for _ in keys]
-    waits: list[float] = []
     memory: list[int] = []
     until = time.monotonic() + seconds
 
@@ -67,8 +79,8 @@ async def load(made: Cluster, keys: list[str], seconds: float) -> dict[str, obje
             await asyncio.sleep(1)
             memory.append(process.memory_info().rss)
 
-    await asyncio.gather(
-        probe(made, until, waits),
+    waits, *_ = await asyncio.gather(
+        probed(made, seconds),
         weigh(),
         *(
             ask(made, key, png(seed=n), until, seen, share)
@@ -123,7 +135,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--times", type=int, default=40)
     parser.add_argument("--database", default="")
+    parser.add_argument("--probe", default="", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.probe:
+        probe(asked.probe, asked.seconds)
+        return
     folder = Path(tempfile.mkdtemp())
     env = {"BRUSHEDIT_RATE_PER_MINUTE": "100000", "BRUSHEDIT_QUEUE_LIMIT": "2000"}
     if asked.database:
