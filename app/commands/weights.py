@@ -15,12 +15,14 @@ ProfileArgument = Annotated[str, typer.Argument(help="toybox, sd15 or sdxl.")]
 
 
 @cli.command("list")
-def list_profiles() -> None:
-    """Print every profile with its networks, their sources, sizes and licences."""
-    from models.catalog import PROFILES
+def list_profiles(
+    name: Annotated[str, typer.Argument(metavar="[PROFILE]", help="One of them; all if not given.")] = "",
+) -> None:
+    """Print profiles with their networks, and where these come from, how large they are, under which licence."""
+    from models.catalog import PROFILES, find_profile
     from models.weights import sources
 
-    for profile in PROFILES.values():
+    for profile in [find_profile(name)] if name else PROFILES.values():
         typer.echo(f"{profile.name}: {profile.description}")
         for role, network in profile.networks.items():
             for source in sources(network):
