@@ -19,6 +19,7 @@ from app.routes.shapes import inlined
 from app.schemas import ENDS, FILE_ID, Metadata, Strict, WebhookAddress, WebhookEvents
 from app.services import Services
 from app.store.records import new_id
+from app.store.retention import remove_files
 from app.store.tables import Batch, File
 from app.traces import origin
 
@@ -79,16 +80,24 @@ def take_in(
     """
     fingerprint = _fingerprint(body)
     key = repeat_key_of(None, repeat_key, fingerprint)
-    hours = services.settings.idempotency_hours
+    again = bool(repeat_key or retried)
+
+    def known(rows: Rows) -> Batch | None:
+        hours = services.settings.idempotency_hours
+        found = find_repeated(rows, caller.tenant, key, fingerprint, hours) if again else None
+        return rows.get(Batch, found) if found else None
+
+    with services.store.database.read() as rows:
+        if (before := known(rows)) is not None:
+            return before, True
+    batch = _from_form(services, caller, body) if body.files else _from_file(services, caller, body)
     with services.store.database.write() as rows:
-        if repeat_key or retried:
-            known = find_repeated(rows, caller.tenant, key, fingerprint, hours)
-            batch = rows.get(Batch, known) if known else None
-            if batch is not None:
-                return batch, True
-        batch = _from_form(services, rows, caller, body) if body.files else _from_file(rows, caller, body)
-        if batch.details["webhook"]:
-            require_webhook_address(services.settings, batch.details["webhook"])
+        if (before := known(rows)) is not None:
+            # The same request came twice at the same time.
+            remove_files(services.store, rows, batch.details["made"])
+            return before, True
+        # It may have been deleted meanwhile.
+        find_file(rows, caller, batch.input_file or "")
         rows.add(batch)
         services.store.use(rows, batch.id, [batch.details["input"]])
         for which in ("output", "errors"):
@@ -141,17 +150,23 @@ def _batch(caller: Caller, source: File, body: BatchBody, made: Sequence[str]) -
     )
 
 
-def _from_file(rows: Rows, caller: Caller, body: Body) -> Batch:
+def _from_file(services: Services, caller: Caller, body: Body) -> Batch:
     fields = BatchBody.model_validate(dict(body.fields))
-    return _batch(caller, find_file(rows, caller, fields.input_file_id), fields, ())
+    if fields.webhook:
+        require_webhook_address(services.settings, fields.webhook)
+    with services.store.database.read() as rows:
+        return _batch(caller, find_file(rows, caller, fields.input_file_id), fields, ())
 
 
-def _from_form(services: Services, rows: Rows, caller: Caller, body: Body) -> Batch:
+def _from_form(services: Services, caller: Caller, body: Body) -> Batch:
     """Store a form's pictures, and the lines that name them, as files of the batch."""
     fields = dict(body.fields)
     said = fields.pop("instruction", None)
-    about = {name: fields.pop(name) for name in FormTerms.model_fields if name in fields}
-    terms = FormTerms.model_validate(about)
+    terms = FormTerms.model_validate(
+        {name: fields.pop(name) for name in FormTerms.model_fields if name in fields}
+    )
+    if terms.webhook:
+        require_webhook_address(services.settings, terms.webhook)
     images, masks = body.files.get("image", ()), body.files.get("mask", ())
     if not images:
         raise InvalidRequest("at least one image is expected", param="image")
@@ -161,7 +176,9 @@ def _from_form(services: Services, rows: Rows, caller: Caller, body: Body) -> Ba
     made: list[str] = []
 
     def added(upload: Upload, purpose: str) -> File:
-        file = add_file(services, rows, caller.tenant, upload, purpose)
+        # One by one: many pictures take long to store, and others want to write as well.
+        with services.store.database.write() as rows:
+            file = add_file(services, rows, caller.tenant, upload, purpose)
         made.append(file.id)
         return file
 
@@ -172,8 +189,7 @@ def _from_form(services: Services, rows: Rows, caller: Caller, body: Body) -> Ba
             line["mask"] = added(masks[number], "vision").id
         custom_id = image.name or f"image {number}"
         lines.append(json.dumps({"custom_id": custom_id, "url": "/v1/edits", "body": line}))
-    upload = Upload("form.jsonl", "\n".join(lines).encode(), "application/jsonl")
-    source = added(upload, "batch")
+    source = added(Upload("form.jsonl", "\n".join(lines).encode(), "application/jsonl"), "batch")
     asked = BatchBody(
         input_file_id=source.id,
         endpoint="/v1/edits",

@@ -81,8 +81,7 @@ def delete_batch(services: Shared, caller: Writer, batch_id: BatchId) -> Respons
         batch = _find(rows, caller, batch_id, lock=True)
         if batch.status in OPEN_BATCH:
             raise Conflict(f"this batch is {batch.status}; cancel it first")
-        gone = remove_batch(services.store, rows, batch)
-    services.queue.erase(gone)
+    services.queue.erase(remove_batch(services.store, batch_id))
     return Response(status_code=204)
 
 

@@ -38,13 +38,14 @@ def sweep(settings: Settings, store: Store, *, grace: float = _GRACE) -> list[st
             .limit(_AT_ONCE)
         ).all()
         remove_edits(store, rows, list(old))
-        gone = list(old)
-        ended = select(Batch).where(
+        ended = select(Batch.id).where(
             Batch.status.not_in(OPEN_BATCH),
             Batch.completed_at < time.time() - settings.retention_days * 86400,
         )
-        for batch in rows.scalars(ended.limit(_BATCHES_AT_ONCE)).all():
-            gone += remove_batch(store, rows, batch)
+        batches = rows.scalars(ended.limit(_BATCHES_AT_ONCE)).all()
+    gone = list(old)
+    for batch_id in batches:
+        gone += remove_batch(store, batch_id)
     sweep_blobs(store, grace)
     return gone
 
@@ -70,20 +71,38 @@ def sweep_blobs(store: Store, grace: float) -> int:
     return removed
 
 
-def remove_batch(store: Store, rows: Rows, batch: Batch) -> list[str]:
-    """Remove a batch with its edits and the files that were made for it; return what DBOS may forget."""
-    ids = list(rows.scalars(select(Edit.id).where(Edit.batch_id == batch.id)))
-    for start in range(0, len(ids), _AT_ONCE):
-        remove_edits(store, rows, ids[start : start + _AT_ONCE])
-    # The pictures of a form became files for the batch alone.
-    made = [*batch.details.get("made", []), batch.id]
-    rows.execute(delete(File).where(File.id.in_(made)))
-    rows.execute(delete(File).where(File.digest == batch.id, File.purpose == "batch_output"))
-    rows.execute(delete(Repeat).where(Repeat.resource == batch.id))
-    rows.delete(batch)
-    rows.flush()
-    store.release(rows, made)
-    return [*ids, f"expand_{batch.id}"]
+def remove_batch(store: Store, batch_id: str) -> list[str]:
+    """Remove a batch with its edits and the files that were made for it; return what DBOS may forget.
+
+    In many small transactions, so that nobody waits long; one that a crash cut short is to be removed again.
+    """
+    gone: list[str] = []
+    while True:
+        with store.database.write() as rows:
+            batch = rows.get(Batch, batch_id)
+            if batch is None:
+                return gone
+            # Nothing of it can be begun again from now on.
+            batch.status = "deleting"
+            ids = list(rows.scalars(select(Edit.id).where(Edit.batch_id == batch_id).limit(_AT_ONCE)))
+            if ids:
+                remove_edits(store, rows, ids)
+                gone += ids
+                continue
+            # The pictures of a form became files for the batch alone.
+            remove_files(store, rows, batch.details.get("made", []))
+            rows.execute(delete(File).where(File.digest == batch_id, File.purpose == "batch_output"))
+            rows.execute(delete(Repeat).where(Repeat.resource == batch_id))
+            rows.delete(batch)
+            rows.flush()
+            store.release(rows, [batch_id])
+            return [*gone, f"expand_{batch_id}"]
+
+
+def remove_files(store: Store, rows: Rows, ids: list[str]) -> None:
+    """Remove files, with the bytes nothing else refers to."""
+    rows.execute(delete(File).where(File.id.in_(ids)))
+    store.release(rows, ids)
 
 
 def remove_edits(store: Store, rows: Rows, ids: list[str]) -> None:
