@@ -16,6 +16,7 @@ from agents.ports import Conductor
 from brushedit import blending
 from brushedit.errors import PlanFailed, UnsupportedEdit
 from brushedit.events import Blended, Denoised, Event, Finished, Located, Planned
+from brushedit.options import PaintOptions
 from brushedit.types import (
     EditKind,
     EditPlan,
@@ -24,7 +25,6 @@ from brushedit.types import (
     EditStep,
     Image,
     Painting,
-    PaintOptions,
     Region,
     require_image,
 )

@@ -4,7 +4,8 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 from brushedit.events import Blended, Denoised
-from brushedit.types import Box, Candidate, Image, Mask, Painting, PaintOptions, Point
+from brushedit.options import PaintOptions
+from brushedit.types import Box, Candidate, Image, Mask, Painting, Point
 
 
 class VisionLanguageModel(Protocol):

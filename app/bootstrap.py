@@ -17,7 +17,8 @@ from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.errors import InvalidWeights
 from brushedit.events import Blended, Denoised
-from brushedit.types import Candidate, Image, Mask, Painting, PaintOptions
+from brushedit.options import PaintOptions
+from brushedit.types import Candidate, Image, Mask, Painting
 from models.catalog import Role, find_profile
 from models.loading import Places, folder_of, open_detector, open_instructor, open_segmenter
 from models.openai_vlm import Endpoint, OpenAiVlm

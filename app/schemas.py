@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs import wire
-from brushedit.types import EditPlan, PaintOptions
+from brushedit.options import PaintOptions
+from brushedit.types import EditPlan
 from models.catalog import Sampling
 
 EDIT_ID = r"^edit_[0-9a-f]{32}$"

@@ -88,7 +88,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a profile's networks paint best, where a request does not say; see `brushedit.types.PaintOptions`."""
+    """How a profile's networks paint best, where a request does not say; see `brushedit.options.PaintOptions`."""
 
     steps: int = 20
     guidance: float = 7.5

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from app.commands.results import Results
     from app.commands.tasks import Hand, Task
     from brushedit.events import Event
-    from brushedit.types import PaintOptions
+    from brushedit.options import PaintOptions
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def batch(
     from app.commands.manifest import read_items
     from app.commands.results import NAME, Results
     from app.pictures.writing import format_named
-    from brushedit.types import PaintOptions
+    from brushedit.options import PaintOptions
     from models.catalog import find_profile
 
     require_own_networks(

@@ -81,7 +81,8 @@ def edit(
     """Edit a picture by a sentence; everything outside the edit stays identical, bit for bit."""
     from app.commands.tasks import Here, Task, result_format, write_made, write_region
     from app.pictures import check_writable, read, read_bytes, read_mask
-    from brushedit.types import EditRequest, PaintOptions, Which
+    from brushedit.options import PaintOptions
+    from brushedit.types import EditRequest, Which
     from models.catalog import find_profile
 
     if mask_mode not in ("replace", "add", "subtract"):

@@ -60,7 +60,7 @@ def toybox(
     import numpy as np
 
     from app.bootstrap import load_editor, load_sight
-    from brushedit.types import PaintOptions
+    from brushedit.options import PaintOptions
     from models.catalog import find_profile
     from models.toybox.instructions import sample_dialogue
     from models.toybox.scorecard import contact_sheet, to_json, to_text

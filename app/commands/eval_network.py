@@ -92,7 +92,7 @@ def _painters(choice: "AgentChoice", seed: int, count: int) -> "tuple[list[Row],
     import numpy as np
 
     from app.bootstrap import load_painter
-    from brushedit.types import PaintOptions
+    from brushedit.options import PaintOptions
     from models.catalog import find_profile
     from models.toybox.probe import Task, cases, judge, paint
     from models.toybox.sheets import grid

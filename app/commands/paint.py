@@ -15,7 +15,8 @@ from brushedit.errors import InvalidOption
 
 if TYPE_CHECKING:
     from brushedit.diffusion.conductor import BrushNetConductor
-    from brushedit.types import Image, Mask, Painting, PaintOptions
+    from brushedit.options import PaintOptions
+    from brushedit.types import Image, Mask, Painting
 
 _MAX_RANDOM_SEED = 2**32
 """Drawn seeds stay short enough to be typed again."""
@@ -75,7 +76,7 @@ def paint(
     from app.pictures import check_writable, read, read_mask, write
     from app.pictures.writing import format_named
     from brushedit import blending
-    from brushedit.types import PaintOptions
+    from brushedit.options import PaintOptions
     from models.catalog import Sampling, find_profile
 
     polarity = _one_of("mask_polarity", mask_polarity, ("auto", "white", "black", "alpha"))

@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from brushedit.types import BlendReport, Box, Candidate, EditPlan, PaintOptions, Point
+from brushedit.options import PaintOptions
+from brushedit.types import BlendReport, Box, Candidate, EditPlan, Point
 
 _PLAN = TypeAdapter(EditPlan)
 _OPTIONS = TypeAdapter(PaintOptions)

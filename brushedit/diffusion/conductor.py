@@ -24,7 +24,8 @@ from brushedit.diffusion.schedulers import make_scheduler
 from brushedit.errors import EmptyMask, InvalidWeights, PaintingFailed
 from brushedit.events import Blended, Denoised
 from brushedit.framing import Frame
-from brushedit.types import BlendReport, Image, Mask, Painting, PaintOptions, require_image, require_mask
+from brushedit.options import PaintOptions
+from brushedit.types import BlendReport, Image, Mask, Painting, require_image, require_mask
 
 
 class CaptionEncoder(Protocol):

@@ -14,7 +14,7 @@ from brushedit.diffusion.brushnet import BrushNetModel, feature_scales
 from brushedit.diffusion.sampling import TextConditions, denoise, schedule
 from brushedit.diffusion.schedulers import make_scheduler
 from brushedit.diffusion.sites import features_added
-from brushedit.types import PaintOptions
+from brushedit.options import PaintOptions
 
 SD15_UNET: dict[str, Any] = {
     "sample_size": 64,

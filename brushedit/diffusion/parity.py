@@ -25,7 +25,8 @@ from brushedit.diffusion.checkpoint import refuse_differences
 from brushedit.diffusion.sampling import TextConditions, denoise, schedule, start
 from brushedit.diffusion.sites import features_added
 from brushedit.errors import InvalidWeights
-from brushedit.types import Image, Mask, PaintOptions
+from brushedit.options import PaintOptions
+from brushedit.types import Image, Mask
 
 FORWARD_TOLERANCE = 1e-5
 PIPELINE_TOLERANCE = 1e-3

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brushedit.diffusion.brushnet import BrushNetModel, Features, SizeConditions, feature_scales
 from brushedit.diffusion.sites import features_added
-from brushedit.types import PaintOptions
+from brushedit.options import PaintOptions
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from brushedit.evaluation import metrics, published
 from brushedit.evaluation.benchmarks import Item, read_image
 from brushedit.evaluation.report import finite
 from brushedit.events import Blended, Denoised
-from brushedit.types import Image, Mask, Painting, PaintOptions
+from brushedit.options import PaintOptions
+from brushedit.types import Image, Mask, Painting
 
 PROTOCOL: Final = PaintOptions(
     steps=50,

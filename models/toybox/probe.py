@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from brushedit import masks
 from brushedit.diffusion.conductor import BrushNetConductor
-from brushedit.types import Image, Mask, PaintOptions
+from brushedit.options import PaintOptions
+from brushedit.types import Image, Mask
 from models.toybox.captions import local_caption
 from models.toybox.rendering import bounds, layers, render, uncovered
 from models.toybox.scenes import Background, Color, Scene, Thing, sample_scene

@@ -12,8 +12,9 @@ from torch import Tensor
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.sampling import TextConditions, denoise, schedule
 from brushedit.diffusion.schedulers import make_scheduler
+from brushedit.options import PaintOptions
 from brushedit.training.brushnet import conditioning_of
-from brushedit.types import Image, PaintOptions
+from brushedit.types import Image
 from models.toybox.crops import NATIVE, fresh_crops
 from models.toybox.latents import TextStates
 from models.toybox.sheets import enlarged, grid, titled

@@ -11,7 +11,8 @@ import numpy as np
 from brushedit import masks
 from brushedit.errors import EditError
 from brushedit.events import Event, Failed, Finished, Located, Planned
-from brushedit.types import BlendReport, EditPlan, EditRequest, EditStep, Image, PaintOptions, Region
+from brushedit.options import PaintOptions
+from brushedit.types import BlendReport, EditPlan, EditRequest, EditStep, Image, Region
 from models.toybox.edits import Edit
 from models.toybox.instructions import Example
 from models.toybox.judging import Detecting, judge_changes

@@ -8,7 +8,8 @@ import numpy as np
 
 from brushedit import blending, masks
 from brushedit.events import Blended, Denoised
-from brushedit.types import Box, Candidate, Image, Mask, Painting, PaintOptions, Point
+from brushedit.options import PaintOptions
+from brushedit.types import Box, Candidate, Image, Mask, Painting, Point
 
 
 class ScriptedModel:

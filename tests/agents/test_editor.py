@@ -10,16 +10,8 @@ from agents.planner import Planner, read_prompt
 from brushedit import masks
 from brushedit.errors import EditError, PlanFailed, UnsupportedEdit
 from brushedit.events import Blended, Denoised, Event, Finished, Located, Planned
-from brushedit.types import (
-    Box,
-    EditKind,
-    EditPlan,
-    EditRequest,
-    EditResult,
-    EditStep,
-    PaintOptions,
-    Region,
-)
+from brushedit.options import PaintOptions
+from brushedit.types import Box, EditKind, EditPlan, EditRequest, EditResult, EditStep, Region
 from tests.agents.fakes import FilledBoxes, FlatPainter, NamedBoxes, ScriptedModel, plan_reply, step_json
 
 RNG = np.random.default_rng(0)

@@ -19,17 +19,8 @@ from agents.planner import Planner, read_prompt
 from app.bootstrap import AgentChoice
 from app.commands import doctor, edit, mask, plan, weights
 from brushedit.errors import EditError
-from brushedit.types import (
-    Box,
-    EditKind,
-    EditPlan,
-    EditRequest,
-    EditStep,
-    Image,
-    Mask,
-    PaintOptions,
-    Point,
-)
+from brushedit.options import PaintOptions
+from brushedit.types import Box, EditKind, EditPlan, EditRequest, EditStep, Image, Mask, Point
 from models import untrained
 from models.catalog import find_profile
 from models.checkpoint import write_network

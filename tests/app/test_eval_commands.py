@@ -17,17 +17,8 @@ from brushedit import blending
 from brushedit.errors import EditError, InvalidOption, PlanFailed
 from brushedit.evaluation.run_length import encode_brushbench
 from brushedit.events import Blended, Denoised, Event, Planned
-from brushedit.types import (
-    Candidate,
-    EditPlan,
-    EditRequest,
-    Image,
-    Mask,
-    Painting,
-    PaintOptions,
-    Region,
-    Turn,
-)
+from brushedit.options import PaintOptions
+from brushedit.types import Candidate, EditPlan, EditRequest, Image, Mask, Painting, Region, Turn
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from brushedit import masks
 from brushedit.errors import InvalidImage, InvalidMask, InvalidOption
-from brushedit.types import MAX_SEED, Box, PaintOptions, require_image, require_mask
+from brushedit.options import MAX_SEED, PaintOptions
+from brushedit.types import Box, require_image, require_mask
 
 settings.register_profile("untimed", deadline=None, max_examples=60)
 settings.load_profile("untimed")

@@ -20,7 +20,8 @@ from app.access import Keys
 from app.pictures import Picture, decode, encode
 from app.settings import Settings
 from app.store.records import Store
-from brushedit.types import EditRequest, PaintOptions
+from brushedit.options import PaintOptions
+from brushedit.types import EditRequest
 from tests.server import ROOT, Cluster, cluster, png
 from tests.stub_agent import StubAgent
 

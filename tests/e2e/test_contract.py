@@ -11,7 +11,7 @@ from PIL import Image
 from app.generators import run
 from app.pictures import decode, encode
 from brushedit.errors import EmptyMask
-from brushedit.types import PaintOptions
+from brushedit.options import PaintOptions
 
 MODES = ("RGB", "RGBA", "L", "LA", "P")
 SIZES = st.one_of(

@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 from app.generators import run
 from app.pictures import encode, read, read_mask
 from brushedit import masks
+from brushedit.options import PaintOptions
 from brushedit.preservation import preservation
-from brushedit.types import PaintOptions
 
 PHOTOS = ("frog", "hedgehog_rm_fg", "hedgehog_rp_bg", "mona_lisa", "pigeon_rm")
 

@@ -21,7 +21,7 @@ from app.bootstrap import PainterChoice, load_conductor
 from app.generators import run
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.errors import InvalidOption, InvalidWeights, PaintingFailed
-from brushedit.types import PaintOptions
+from brushedit.options import PaintOptions
 from models.stable_diffusion import Lora, load_base
 
 CPU = torch.device("cpu")

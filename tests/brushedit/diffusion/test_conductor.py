@@ -13,7 +13,8 @@ from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.diffusion.schedulers import SCHEDULERS
 from brushedit.errors import EmptyMask, InvalidImage, InvalidMask, InvalidOption, InvalidWeights
 from brushedit.events import Blended, Denoised
-from brushedit.types import Painting, PaintOptions
+from brushedit.options import PaintOptions
+from brushedit.types import Painting
 
 FAST = {"steps": 2, "seed": 3}
 

@@ -13,7 +13,8 @@ from brushedit.evaluation import published
 from brushedit.evaluation.benchmarks import Item
 from brushedit.evaluation.inpainting import FINISHES, PROTOCOL, run
 from brushedit.events import Blended, Denoised
-from brushedit.types import Image, Mask, Painting, PaintOptions
+from brushedit.options import PaintOptions
+from brushedit.types import Image, Mask, Painting
 
 SIDE = 64
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.conductor import BrushNetConductor
+from brushedit.options import PaintOptions
 from brushedit.training.loop import Budget, Progress, Recipe, Trainer, latest
-from brushedit.types import PaintOptions
 from models.stable_diffusion import load_base
 from models.toybox.captions import vocabulary
 from models.toybox.crops import Crops, draw_set

@@ -10,7 +10,7 @@ import models.toybox
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.diffusion.schedulers import SCHEDULERS
-from brushedit.types import PaintOptions
+from brushedit.options import PaintOptions
 from models.stable_diffusion import load_base
 from models.toybox.probe import Case, Task, cases, judge, paint
 
