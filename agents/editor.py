@@ -24,6 +24,7 @@ from brushedit.types import (
     EditResult,
     EditStep,
     Image,
+    Mask,
     Painting,
     Region,
     require_image,
@@ -89,6 +90,7 @@ class Editor:
             plan = self.plan(request)
         yield Planned(plan)
 
+        spared = request.mask if request.mask_mode == "subtract" else None
         located: list[Region] = []
         changeable = np.zeros(request.image.shape[:2], dtype=np.bool_)
         # One picture at first; after the first step one per sample, each going its own way on its own seed.
@@ -100,7 +102,7 @@ class Editor:
             yield Located(number, region)
 
             with clock.timed("paint"):
-                paintings = yield from self._paint(pictures, region, step, options)
+                paintings = yield from self._paint(pictures, region, step, options, spared)
             changeable = np.logical_or.reduce([changeable, *(painting.region for painting in paintings)])
             pictures = tuple(image for painting in paintings for image in painting.images)
             seeds = tuple(seed for painting in paintings for seed in painting.seeds)
@@ -137,12 +139,18 @@ class Editor:
         return plan
 
     def _paint(
-        self, pictures: tuple[Image, ...], region: Region, step: EditStep, options: tuple[PaintOptions, ...]
+        self,
+        pictures: tuple[Image, ...],
+        region: Region,
+        step: EditStep,
+        options: tuple[PaintOptions, ...],
+        spared: Mask | None,
     ) -> Generator[Denoised | Blended, None, list[Painting]]:
         paintings: list[Painting] = []
         for sample, (picture, option) in enumerate(zip(pictures, options, strict=True)):
-            painting = self._conductor.paint(picture, region.mask, step.caption, self._options(step, option))
-            paintings.append((yield from _renumbered(painting, sample, len(pictures))))
+            work = self._conductor.paint(picture, region.mask, step.caption, self._options(step, option))
+            painting = yield from _renumbered(work, sample, len(pictures))
+            paintings.append(painting if spared is None else _without(painting, picture, spared))
         return paintings
 
     def _options(self, step: EditStep, options: PaintOptions) -> PaintOptions:
@@ -151,6 +159,12 @@ class Editor:
         if step.kind is EditKind.GLOBAL and self._global_strength is not None and strength == 1.0:
             strength = self._global_strength
         return replace(options, negative=negative, strength=strength)
+
+
+def _without(painting: Painting, before: Image, spared: Mask) -> Painting:
+    """Return a painting without what its blend did, past its mask, to pixels that a person had taken out of it."""
+    images = tuple(np.where(spared[..., None], before, image) for image in painting.images)
+    return replace(painting, images=images, region=painting.region & ~spared)
 
 
 def _renumbered(

@@ -198,6 +198,8 @@ def require_guidance(request: EditRequest) -> None:
     height, width = request.image.shape[:2]
     if request.mask is not None:
         require_mask(request.mask, request.image)
+    elif request.mask_mode != "replace":
+        raise InvalidMask(f"there is no mask to {request.mask_mode}", param="mask_mode")
     if request.box is not None and _clipped(request.box, request.image) is None:
         raise InvalidMask(
             f"the box {_told_box(request.box)} lies outside the {width}x{height} picture", param="box"
@@ -212,8 +214,9 @@ def require_guidance(request: EditRequest) -> None:
 
 
 def describe(region: Region, step: EditStep) -> str:
-    """Say what was chosen among how many and how to choose otherwise; "" where there is no choice."""
-    if len(region.candidates) < 2 or len(region.chosen) == len(region.candidates):
+    """Say what was chosen among how many and how to choose otherwise; "" where there was no choice to make."""
+    left_open = not step.where and step.which is Which.ONE
+    if not left_open or len(region.candidates) < 2 or len(region.chosen) == len(region.candidates):
         return ""
     boxes = ", ".join(_told_box(region.candidates[index].box) for index in region.chosen)
     return (

@@ -286,7 +286,7 @@ _TOYBOX: Final = Profile(
         Role.BASE_MODEL: Network("stable_diffusion", _own("base_model", 13_680_000)),
         Role.BRUSHNET: Network("brushnet", _own("brushnetX", 8_970_000)),
     },
-    floor=0.4,
+    floor=0.45,
     prompt="plan_short",
     global_strength=None,
     # Measured on these weights: few steps without history, and little guidance, come nearest to the true pictures.

@@ -20,6 +20,7 @@ from app.commands.options import (
     ServerOption,
     StepsOption,
     WeightsOption,
+    one_of,
     read_box,
     read_choice,
     read_points,
@@ -50,6 +51,9 @@ def edit(
     mask_mode: Annotated[
         str, typer.Option(help="replace, add to or subtract from what is found.")
     ] = "replace",
+    mask_resize: Annotated[
+        str, typer.Option(help="error, or nearest to fit a mask of another size.")
+    ] = "error",
     box: BoxOption = "",
     point: PointOption = None,
     plan: Annotated[
@@ -66,7 +70,8 @@ def edit(
     ] = None,
     samples: Annotated[int, typer.Option(help="How many pictures; seeds count up.")] = 1,
     show_mask: Annotated[
-        Path | None, typer.Option(help="Write the region as a PNG, white = may change.")
+        Path | None,
+        typer.Option(help="Write what is repainted as a PNG, white; the blend reaches a few pixels past it."),
     ] = None,
     profile: ProfileOption = "toybox",
     weights: WeightsOption = None,
@@ -85,10 +90,8 @@ def edit(
     from brushedit.types import EditRequest, Which
     from models.catalog import find_profile
 
-    if mask_mode not in ("replace", "add", "subtract"):
-        raise InvalidOption(
-            f"mask_mode must be replace, add or subtract, not {mask_mode!r}", param="mask_mode"
-        )
+    mode = one_of("mask_mode", mask_mode, ("replace", "add", "subtract"))
+    resize = one_of("mask_resize", mask_resize, ("error", "nearest"))
     sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
     require_own_networks(
         server,
@@ -98,13 +101,17 @@ def edit(
         device=device != "auto",
         dtype=dtype != "auto",
     )
+    if show_mask is not None and show_mask.resolve() == output.resolve():
+        raise InvalidOption("--show-mask and --output name the same file", param="show_mask")
     picture = read(image)
+    for warning in picture.source.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     check_writable(output, picture)
     request = EditRequest(
         picture.pixels,
         instruction,
-        mask=read_mask(mask, picture.pixels.shape[:2]) if mask else None,
-        mask_mode=mask_mode,
+        mask=read_mask(mask, picture.pixels.shape[:2], resize=resize) if mask else None,
+        mask_mode=mode,
         box=read_box(box),
         points=read_points(point),
         plan=_read_plan(plan) if plan else None,

@@ -1,11 +1,11 @@
 """What several commands read from their options: boxes, points, and the choice of networks."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from brushedit.errors import InvalidMask, InvalidOption
+from brushedit.errors import InvalidMask, InvalidOption, InvalidWeights
 from brushedit.types import Box, Point
 from models.catalog import Sampling
 
@@ -64,6 +64,9 @@ def read_choice(
         raise typer.BadParameter(
             "expected MODEL@URL, such as qwen@http://localhost:8000/v1", param_hint="instructor"
         )
+    for folder in weights or ():
+        if not folder.is_dir():
+            raise InvalidWeights(f"there is no folder {folder}", param="weights")
     endpoint = Endpoint(base_url=address, model=model) if instructor else None
     return AgentChoice(profile, Places(tuple(weights or ())), endpoint=endpoint, device=device, dtype=dtype)
 
@@ -77,6 +80,13 @@ def read_sampling(
         usual.guidance if guidance is None else guidance,
         usual.scheduler if scheduler is None else scheduler,
     )
+
+
+def one_of(name: str, value: str, known: tuple[str, ...]) -> Any:
+    """Return one of the known words, or raise `InvalidOption`."""
+    if value not in known:
+        raise InvalidOption(f"{name} must be one of {', '.join(known)}, not {value!r}", param=name)
+    return value
 
 
 def unsaid(**options: object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app import __version__
-from app.commands.options import GuidanceOption, SchedulerOption, StepsOption, read_sampling
+from app.commands.options import GuidanceOption, SchedulerOption, StepsOption, one_of, read_sampling
 from brushedit.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def paint(
     from brushedit.options import PaintOptions
     from models.catalog import Sampling, find_profile
 
-    polarity = _one_of("mask_polarity", mask_polarity, ("auto", "white", "black", "alpha"))
-    resize = _one_of("mask_resize", mask_resize, ("error", "nearest"))
+    polarity = one_of("mask_polarity", mask_polarity, ("auto", "white", "black", "alpha"))
+    resize = one_of("mask_resize", mask_resize, ("error", "nearest"))
     usual = find_profile("toybox").sampling if base is None else Sampling()
     sampling = read_sampling(usual, steps, guidance, scheduler)
     options = PaintOptions(
@@ -176,12 +176,6 @@ def _painted(
                 progress.update(task, completed=event.step, total=event.steps)
 
         return run(conductor.paint(image, mask, caption, options), show)
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> Any:
-    if value not in known:
-        raise InvalidOption(f"{name} must be one of {', '.join(known)}, not {value!r}", param=name)
-    return value
 
 
 def _lora(text: str) -> tuple[Path, float]:

@@ -183,3 +183,15 @@ def test_the_peak_is_that_of_this_edit() -> None:
     peaks = iter([999, 123])
     editor, *_ = editor_of(plan_reply(), read_peak=lambda: next(peaks))
     assert result_of(list(editor.edit(REQUEST))).peak_memory == 123
+
+
+def test_a_subtracted_mask_stays_untouched_where_the_blend_would_reach() -> None:
+    """The painter changes two pixels past its mask, which would run back into what was taken out."""
+    spared = np.zeros(IMAGE.shape[:2], np.bool_)
+    spared[8:12, 5:15] = True
+    editor, _, _, _ = editor_of(TWO_STEPS)
+    result = result_of(list(editor.edit(replace(REQUEST, mask=spared, mask_mode="subtract"))))
+    changed = (result.images[0] != IMAGE).any(axis=2)
+    assert not changed[spared].any()
+    assert changed[5:8, 5:15].all()
+    assert result.reports[0].outside_changed == 0
