@@ -33,9 +33,9 @@ TALKS: Final = (
     Talk(
         "add",
         Scene(
-            Background.TABLE, (Thing(Kind.CUBE, Color.GREEN, 0.97, 0.84, 0.36, 2),), seed=5, aspect=_ASPECT
+            Background.TABLE, (Thing(Kind.BALL, Color.GREEN, 0.97, 0.84, 0.36, 2),), seed=5, aspect=_ASPECT
         ),
-        ("put a red ball on the left", "now make it yellow"),
+        ("put a red cube on the left",),
     ),
     Talk(
         "remove",
@@ -63,7 +63,7 @@ TALKS: Final = (
             seed=2,
             aspect=_ASPECT,
         ),
-        ("make the cone purple",),
+        ("make the cone purple", "now make it yellow"),
     ),
     Talk(
         "background",
