@@ -200,6 +200,12 @@ def require_guidance(request: EditRequest) -> None:
         require_mask(request.mask, request.image)
     elif request.mask_mode != "replace":
         raise InvalidMask(f"there is no mask to {request.mask_mode}", param="mask_mode")
+    if request.mask is not None and request.mask_mode == "replace" and (request.box or request.points):
+        raise InvalidMask(
+            "this mask takes the place of what a box or points would find: leave them out, or have the mask "
+            "added or subtracted",
+            param="mask_mode",
+        )
     if request.box is not None and _clipped(request.box, request.image) is None:
         raise InvalidMask(
             f"the box {_told_box(request.box)} lies outside the {width}x{height} picture", param="box"
@@ -208,6 +214,12 @@ def require_guidance(request: EditRequest) -> None:
         if not (0 <= point.x < width and 0 <= point.y < height):
             raise InvalidMask(
                 f"the point {point.x},{point.y} lies outside the {width}x{height} picture", param="points"
+            )
+        box = request.box
+        if box and point.positive and not (box.x0 <= point.x < box.x1 and box.y0 <= point.y < box.y1):
+            raise InvalidMask(
+                f"the point {point.x},{point.y} is on the target, but outside the box {_told_box(box)}",
+                param="points",
             )
     if request.points and request.box is None and not any(point.positive for point in request.points):
         raise InvalidMask("points without a box need one on the target at least", param="points")

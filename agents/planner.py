@@ -38,6 +38,10 @@ def require_instruction(instruction: str) -> str:
     return stripped
 
 
+_REASON: Final = 160
+"""Letters of an instructor's reason to decline that are passed on."""
+
+
 @final
 class Planner:
     """Turns an instruction into a plan.
@@ -79,7 +83,7 @@ class Planner:
             correction = f"Your last answer was no valid plan ({fault}). Answer again, in the form asked for."
             reply = self._second_answer(image, write_prompt(self._template, instruction, history, correction))
         if isinstance(reply, Declined):
-            raise PlanFailed(f"the instructor made no plan: {reply.decline.strip()}", param="instruction")
+            raise PlanFailed(f"the instructor made no plan: {_shortened(reply.decline)}", param="instruction")
         return reply
 
     def _second_answer(self, image: Image, prompt: str) -> EditPlan | Declined:
@@ -130,3 +134,13 @@ def _literal(text: str) -> str:
 def _quoted(answer: str) -> str:
     text = " ".join(answer.split())
     return _literal(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
+
+
+def _shortened(reason: str) -> str:
+    """Return a reason of reasonable length: small models go on babbling after they have said what matters."""
+    text = " ".join(reason.split())
+    head = text[:_REASON]
+    end = max(head.rfind(mark) for mark in ".!?。")
+    if len(text) <= _REASON:
+        return text
+    return head[: end + 1] if end > 0 else f"{head}…"

@@ -144,6 +144,8 @@ def edit(
         editor = load_editor(read_choice(profile, weights, instructor, device, dtype))
         made = _narrated(Here(editor, profile).edit(task))
     written = write_made(made, output)
+    if task.format == "jpeg":
+        typer.echo("note: measured before JPEG re-encoded every pixel; a .png keeps the rest exact", err=True)
     if show_mask:
         write_region(made, show_mask)
     if as_json:

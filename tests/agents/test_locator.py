@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agents.locator import Locator, describe
 from agents.selection import suppress, to_pixels
-from brushedit.errors import EditError, EmptyMask, TargetNotFound
+from brushedit.errors import EditError, EmptyMask, InvalidMask, TargetNotFound
 from brushedit.types import Box, Candidate, EditKind, EditRequest, EditStep, Mask, Point, Region, Which
 from tests.agents.fakes import FilledBoxes, NamedBoxes
 
@@ -318,3 +318,18 @@ def test_suppression_keeps_the_best_of_each_heap(candidates: list[Candidate]) ->
         )
     for index, candidate in enumerate(kept):
         assert all(candidate.box.iou(other.box) <= 0.5 for other in kept[:index])
+
+
+@pytest.mark.parametrize(
+    ("guidance", "param"),
+    [
+        ({"mask_mode": "add"}, "mask_mode"),
+        ({"mask": np.ones((HEIGHT, WIDTH), np.bool_), "box": Box(1, 1, 9, 9)}, "mask_mode"),
+        ({"mask": np.ones((HEIGHT, WIDTH), np.bool_), "points": (Point(3, 3),)}, "mask_mode"),
+        ({"box": Box(1, 1, 9, 9), "points": (Point(20, 3),)}, "points"),
+    ],
+)
+def test_guidance_that_would_be_dropped_is_refused(guidance: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidMask) as caught:
+        locator_of(cube=CUBES).locate(IMAGE, step(), replace(REQUEST, **guidance))
+    assert caught.value.param == param

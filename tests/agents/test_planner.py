@@ -199,3 +199,10 @@ def test_the_planner_asks_what_training_writes():
     history = (Turn("add a ball", EditPlan((EditStep(EditKind.ADD, "ball", "a ball"),))),)
     Planner(model, read_prompt("plan_short")).plan(np.zeros((8, 8, 3), np.uint8), " remove it ", history)
     assert model.prompts == [write_prompt(read_prompt("plan_short"), "remove it", history)]
+
+
+def test_babble_after_a_reason_is_cut_off() -> None:
+    reason = "I only know balls." + "left " * 50
+    planner = Planner(ScriptedModel(json.dumps({"reply": {"decline": reason}})), "$instruction")
+    with pytest.raises(PlanFailed, match=r"made no plan: I only know balls\.$"):
+        planner.plan(IMAGE, "remove the moon", ())
