@@ -57,7 +57,7 @@ def test_every_turn_is_shown(service, tmp_path, capsys):
         assert np.array_equal(before[0], after[0])
         assert (before[96, 128] != after[96, 128]).any()
     # The follow-up is a turn on what the first one made: the stub inverts, so twice is nearly once back.
-    first, second = (read(tmp_path / f"add-{name}.png").pixels for name in ("before", "after-2"))
+    first, second = (read(tmp_path / f"local-{name}.png").pixels for name in ("before", "after-2"))
     assert np.abs(first.astype(int) - second).max() < 8
     height, width = first.shape[:2]
     sheet = read(tmp_path / "sheet.png").pixels
