@@ -93,14 +93,7 @@ def batch(
     from brushedit.options import PaintOptions
     from models.catalog import find_profile
 
-    require_own_networks(
-        server,
-        profile=profile != "toybox",
-        weights=bool(weights),
-        instructor=bool(instructor),
-        device=device != "auto",
-        dtype=dtype != "auto",
-    )
+    require_own_networks(server, profile, weights, instructor, device, dtype)
     sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
     own = "" if server else " ".join([profile, *map(str, weights or ()), instructor])
     terms = Terms(

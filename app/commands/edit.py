@@ -93,14 +93,7 @@ def edit(
     mode = one_of("mask_mode", mask_mode, ("replace", "add", "subtract"))
     resize = one_of("mask_resize", mask_resize, ("error", "nearest"))
     sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
-    require_own_networks(
-        server,
-        profile=profile != "toybox",
-        weights=bool(weights),
-        instructor=bool(instructor),
-        device=device != "auto",
-        dtype=dtype != "auto",
-    )
+    require_own_networks(server, profile, weights, instructor, device, dtype)
     if show_mask is not None and show_mask.resolve() == output.resolve():
         raise InvalidOption("--show-mask and --output name the same file", param="show_mask")
     picture = read(image)

@@ -44,8 +44,17 @@ KeyOption = Annotated[
 ]
 
 
-def require_own_networks(server: str, **chosen: bool) -> None:
+def require_own_networks(
+    server: str, profile: str, weights: list[Path] | None, instructor: str, device: str, dtype: str
+) -> None:
     """Raise `InvalidOption` where networks are chosen for a server, which has its own."""
+    chosen = {
+        "profile": profile != "toybox",
+        "weights": bool(weights),
+        "instructor": bool(instructor),
+        "device": device != "auto",
+        "dtype": dtype != "auto",
+    }
     for name, is_chosen in chosen.items():
         if server and is_chosen:
             raise InvalidOption(f"a server chooses its own networks: leave --{name} out", param=name)
