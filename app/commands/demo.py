@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _READY_SECONDS: Final = 300.0
 _EDIT_SECONDS: Final = 600
 _STOP_SECONDS: Final = 30.0
+_DATED: Final = re.compile(r"\d{4}-\d\d-\d\d |\{")
+"""How a line of the service's log begins, as text and as JSON."""
 
 
 class DemoFailed(EditError):
@@ -159,7 +162,11 @@ def _require_alive(process: "subprocess.Popen[bytes]", log: Path) -> None:
     if not died and process.poll() is None:
         return
     lines = before.splitlines()[: -1 if died else None]
-    raise DemoFailed(f"the server does not start: {lines[-1] if lines else 'it said nothing'} (see {log})")
+    # A request that is logged meanwhile is no reason: what a process dies of bears no date.
+    reasons = [line for line in lines if not _DATED.match(line)] or lines
+    raise DemoFailed(
+        f"the server does not start: {reasons[-1] if reasons else 'it said nothing'} (see {log})"
+    )
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -95,6 +95,23 @@ def test_a_worker_that_cannot_start_is_the_reason(tmp_path):
     assert not processes_on(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    ["2026-11-21 14:41:07,352 INFO app.requests [4 -] GET /readyz 503", '{"time": 1, "level": "INFO"}'],
+)
+def test_a_request_that_is_logged_meanwhile_is_no_reason(tmp_path, request_line):
+    log = tmp_path / "server.log"
+    log.write_text(
+        "Traceback (most recent call last):\nValueError: no such profile\n"
+        f"{request_line}\n2026-11-21 14:41:07,400 ERROR app [- -] the worker 0 died with exit code 1\n"
+    )
+    with (
+        subprocess.Popen(["true"]) as process,
+        pytest.raises(command.DemoFailed, match="does not start: ValueError: no such profile"),
+    ):
+        command._require_alive(process, log)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_by_hand_it_leaves_nothing_behind(tmp_path, number):
     run = started(tmp_path, STUB_SECONDS="0.5", **STUB)
