@@ -177,7 +177,7 @@ AFTER: Mapping[str, tuple[float, tuple[str, ...]]] = {
     "bigger": (0.03, ("add", "add_free")),
     "smaller": (0.03, ("add", "add_free")),
     "it_move": (0.05, ("add",)),
-    "undo": (0.2, ("add", "remove", "recolor", "reshape")),
+    "undo": (0.4, ("add", "remove", "recolor", "reshape")),
     "also_background": (0.06, ("background",)),
 }
 """Forms of requests that follow an earlier one, their shares, and the forms they may follow."""

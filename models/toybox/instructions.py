@@ -7,7 +7,7 @@ cube"), the plan holds these words in `where` and no box. What the words leave o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -119,7 +119,20 @@ def _plain(rng: np.random.Generator, split: Split, aspect: float, turns: int) ->
         past = _happened(rng, split, aspect, turns)
         asked = request(rng, form, past.scene)
         if asked is not None:
-            return _example(past, _said(rng, asked, split), Edit(asked.changes), form)
+            said = (
+                _sparing(rng, split, past.scene, asked) if form == "remove" and rng.random() < 0.1 else None
+            )
+            return _example(past, said or _said(rng, asked, split), Edit(asked.changes), form)
+
+
+def _sparing(rng: np.random.Generator, split: Split, scene: Scene, asked: Request) -> str | None:
+    """Say as well which other thing is not meant; None where there is no other."""
+    other = sample_reference(rng, scene, kinded=True)
+    if len(asked.changes) > 1 or other is None or resolve(scene, other)[0] in asked.changes[0].targets:
+        return None
+    template = choose(rng, part(phrases()["sparing"]["commands"], split))
+    words = template.format(x=_command(rng, asked, split), y=thing_words(rng, other, 1))
+    return _finished(rng, words)
 
 
 def _following(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
@@ -187,8 +200,10 @@ def _absent(rng: np.random.Generator, split: Split, aspect: float, turns: int) -
 def _declined(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
     topic, table = _lot(rng, _TOPICS), refusals()
     past = _happened(rng, split, aspect, 0 if topic == "no_referent" else turns)
-    text = _noise(rng)
-    if topic != "noise":
+    text = _noise(rng) if topic == "noise" else None
+    if topic in _UNKNOWN and rng.random() < 0.6:
+        text = _with_unknown(rng, split, past, topic)
+    if text is None:
         words = {name: choose(rng, part(table["words"][name], split)) for name in table["words"]}
         slots = {
             "t": thing_words(
@@ -205,6 +220,47 @@ def _declined(rng: np.random.Generator, split: Split, aspect: float, turns: int)
     return Example(past.scene, past.turns, text, None, table[topic]["reply"], None, topic)
 
 
+def _with_unknown(rng: np.random.Generator, split: Split, past: _Past, topic: str) -> str | None:
+    """Ask as for what is known, but with an unknown word in one slot; None where the draw does not fit the scene."""
+    words, slots_of = _UNKNOWN[topic]
+    form = choose(rng, tuple(slots_of))
+    known = Request(form, (), {}) if form == "it_recolor" else request(rng, form, past.scene)
+    if known is None or (form == "it_recolor" and not past.turns):
+        return None
+    slot, word = choose(rng, slots_of[form]), choose(rng, part(refusals()["words"][words], split))
+    color, kind = choose(rng, tuple(Color)), choose(rng, tuple(Kind))
+    unknown = {
+        "things": {
+            "t": f"the {choose(rng, ('', '', 'left ', 'big ', f'{color} '))}{word}",
+            "k": with_article(word),
+            "a": with_article(f"{choose(rng, ('', f'{color} '))}{word}"),
+        },
+        "colors": {"c": word, "a": with_article(f"{word} {kind}")},
+        "backgrounds": {"b": word},
+    }[words][slot]
+    return _said(rng, replace(known, slots={**known.slots, slot: unknown}), split)
+
+
+_UNKNOWN: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+    "unknown_thing": (
+        "things",
+        {
+            "remove": ("t",),
+            "recolor": ("t",),
+            "reshape": ("k",),
+            "replace": ("t", "a", "a"),
+            "add": ("a",),
+            "add_free": ("a",),
+        },
+    ),
+    "unknown_color": (
+        "colors",
+        {"recolor": ("c",), "it_recolor": ("c",), "replace": ("a",), "add": ("a",), "add_free": ("a",)},
+    ),
+    "unknown_background": ("backgrounds", {"background": ("b",)}),
+}
+"""Of each topic: the list its unknown words are from, and which slots of which forms they may fill."""
+
 _ONCE = ("background", "add_free")
 """Forms that leave no room for a second request of the same form."""
 
@@ -219,7 +275,8 @@ _TOPICS = {
     "talk": 0.12,
     "no_referent": 0.05,
     "noise": 0.03,
-    "contradiction": 0.06,
+    "contradiction": 0.08,
+    "negation": 0.05,
 }
 
 

@@ -45,7 +45,17 @@ SCHEDULE: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class BaseRecipe:
-    """Hyper-parameters; `dropped` is the share of captions replaced by the empty one, for guidance."""
+    """Hyper-parameters.
+
+    Attributes
+    ----------
+    dropped : float
+        The share of captions replaced by the empty one, for guidance.
+    things : float
+        How much likelier a crop with a thing in its hole is drawn than one without.
+    exponent : float
+        Of `NoiseSchedule`.
+    """
 
     channels: tuple[int, ...] = (48, 96, 160)
     attends: tuple[bool, ...] = (False, True, False)
@@ -53,6 +63,8 @@ class BaseRecipe:
     groups: int = 16
     batch: int = 16
     dropped: float = 0.1
+    things: float = 3.0
+    exponent: float = 0.5
     steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=1e-3, warmup=100, hold=0.4, ema=0.998))
 
 
@@ -90,13 +102,14 @@ class BaseObjective:
     ) -> None:
         self.network, self.batch = unet, recipe.batch
         self._crops, self._latents, self._states, self._recipe = crops, latents, states, recipe
-        self._schedule = NoiseSchedule(SCHEDULE)
+        self._schedule = NoiseSchedule(SCHEDULE, recipe.exponent)
 
     def loss(self, rng: np.random.Generator, generator: torch.Generator, progress: float) -> Tensor:  # noqa: ARG002
         """Return the mean squared error of one batch's answers."""
-        chunk, rows = self._crops.draw(rng, 2 * self.batch)
+        chunk, rows = self._crops.draw(rng, 3 * self.batch)
         rows = rows[describes(self._crops, chunk, rows)]
-        rows = np.sort(rng.choice(rows, self.batch, replace=len(rows) < self.batch))
+        odds = np.where(self._crops.pixels(chunk)[rows][..., 4].any((1, 2)), self._recipe.things, 1.0)
+        rows = np.sort(rng.choice(rows, self.batch, replace=len(rows) < self.batch, p=odds / odds.sum()))
         captions = [
             "" if rng.random() < self._recipe.dropped else self._crops.captions[chunk][row] for row in rows
         ]

@@ -39,8 +39,8 @@ class Stage:
 STAGES: Mapping[str, Stage] = {
     "vae": Stage(train_vae, 40, 790),
     "text": Stage(train_text, 40, 240),
-    "base": Stage(train_base, 16, 1860),
-    "brushnet": Stage(train_brushnet, 16, 1800),
+    "base": Stage(train_base, 40, 1860),
+    "brushnet": Stage(train_brushnet, 40, 1800),
 }
 """By name, in the order they have to be trained in."""
 
