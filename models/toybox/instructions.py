@@ -31,6 +31,9 @@ from models.toybox.scenes import Color, Scene, sample_scene
 from models.toybox.shapes import Kind
 from models.toybox.typos import with_typos
 
+CHATTY = 0.06
+"""Share of the instructions with some talk before the wish, and share with some after it."""
+
 TYPOS = 0.15
 """Share of the instructions with one or two mistyped words."""
 
@@ -132,7 +135,7 @@ def _sparing(rng: np.random.Generator, split: Split, scene: Scene, asked: Reques
         return None
     template = choose(rng, part(phrases()["sparing"]["commands"], split))
     words = template.format(x=_command(rng, asked, split), y=thing_words(rng, other, 1))
-    return _finished(rng, words)
+    return _finished(rng, words, split)
 
 
 def _following(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
@@ -157,7 +160,7 @@ def _twofold(rng: np.random.Generator, split: Split, aspect: float, turns: int) 
             one, other = (_command(rng, asked, split) for asked in (first, second))
             joined = choose(rng, part(phrases()["joined"]["commands"], split)).format(x=one, y=other)
             edit = Edit((*first.changes, *second.changes))
-            return _example(past, _finished(rng, joined), edit, "+".join(forms))
+            return _example(past, _finished(rng, joined, split), edit, "+".join(forms))
 
 
 def _apart(scene: Scene, first: Request, second: Request) -> bool:
@@ -216,7 +219,7 @@ def _declined(rng: np.random.Generator, split: Split, aspect: float, turns: int)
             "w": words["backgrounds"],
         }
         template = choose(rng, part(table[topic]["sentences"], split))
-        text = _finished(rng, _articled(template.format_map(slots)))
+        text = _finished(rng, _articled(template.format_map(slots)), split)
     return Example(past.scene, past.turns, text, None, table[topic]["reply"], None, topic)
 
 
@@ -329,11 +332,16 @@ def _said(rng: np.random.Generator, request: Request, split: Split) -> str:
     text = template.format_map(request.slots)
     if command and rng.random() < 0.35:
         text = choose(rng, part(phrases()["polite"]["commands"], split)).format(x=text)
-    return _finished(rng, text)
+    return _finished(rng, text, split)
 
 
-def _finished(rng: np.random.Generator, text: str) -> str:
-    """Write a sentence as people do: hasty, careful, loud, now and then mistyped."""
+def _finished(rng: np.random.Generator, text: str, split: Split) -> str:
+    """Write a sentence as people do: chatty, hasty, careful, loud, now and then mistyped."""
+    chatty = phrases()["chatty"]
+    if rng.random() < CHATTY:
+        text = f"{choose(rng, part(chatty['before'], split))} {text}"
+    if rng.random() < CHATTY and not text.endswith("?"):
+        text = f"{text}{choose(rng, (', ', ' '))}{choose(rng, part(chatty['after'], split))}"
     if rng.random() < 0.06:
         text = " ".join(word for word in text.split(" ") if word not in ("the", "a", "an"))
     if rng.random() < TYPOS:
