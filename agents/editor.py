@@ -90,7 +90,7 @@ class Editor:
             plan = self.plan(request)
         yield Planned(plan)
 
-        spared = request.mask if request.mask_mode == "subtract" else None
+        spared = self._locator.marked(request) if request.mask_mode == "subtract" else None
         located: list[Region] = []
         changeable = np.zeros(request.image.shape[:2], dtype=np.bool_)
         # One picture at first; after the first step one per sample, each going its own way on its own seed.

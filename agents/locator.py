@@ -21,6 +21,7 @@ from brushedit.types import (
     EditRequest,
     EditStep,
     Image,
+    Mask,
     Region,
     Which,
     require_mask,
@@ -74,13 +75,26 @@ class Locator:
         require_guidance(request)
         if request.mask is not None and request.mask_mode == "replace":
             return _selected(Region(request.mask))
-        region = self._by_kind[step.kind](image, step, request)
+        marked = self.marked(request)
+        if marked is None:
+            return _selected(self._by_kind[step.kind](image, step, request))
         if request.mask is None:
-            return _selected(region)
-        mask = region.mask | request.mask if request.mask_mode == "add" else region.mask & ~request.mask
+            # The box and the points are what is added or taken away; the words alone find the rest.
+            request = replace(request, box=None, points=())
+        region = self._by_kind[step.kind](image, step, request)
+        mask = region.mask | marked if request.mask_mode == "add" else region.mask & ~marked
         return _selected(
             replace(region, mask=mask, things=region.mask if region.things is None else region.things)
         )
+
+    def marked(self, request: EditRequest) -> Mask | None:
+        """Return what a person marked to be added to what is found, or taken away; None where it takes its place.
+
+        That is the mask, or without one what the segmenter makes of the box and the points.
+        """
+        if request.mask_mode == "replace" or request.mask is not None:
+            return None if request.mask_mode == "replace" else request.mask
+        return self._segmenter.segment(request.image, _clipped(request.box, request.image), request.points)[0]
 
     def _find(self, image: Image, step: EditStep, request: EditRequest) -> Region:
         if request.box is not None or request.points:
@@ -198,8 +212,10 @@ def require_guidance(request: EditRequest) -> None:
     height, width = request.image.shape[:2]
     if request.mask is not None:
         require_mask(request.mask, request.image)
-    elif request.mask_mode != "replace":
-        raise InvalidMask(f"there is no mask to {request.mask_mode}", param="mask_mode")
+    elif request.mask_mode != "replace" and request.box is None and not request.points:
+        raise InvalidMask(
+            f"there is nothing to {request.mask_mode}: give a mask, a box or points", param="mask_mode"
+        )
     if request.mask is not None and request.mask_mode == "replace" and (request.box or request.points):
         raise InvalidMask(
             "this mask takes the place of what a box or points would find: leave them out, or have the mask "
@@ -227,7 +243,8 @@ def require_guidance(request: EditRequest) -> None:
 
 def describe(region: Region, step: EditStep) -> str:
     """Say what was chosen among how many and how to choose otherwise; "" where there was no choice to make."""
-    left_open = not step.where and step.which is Which.ONE
+    # Words without a meaning that is known here leave it as open as none.
+    left_open = read_wording(step.where) == Wording() and step.which is Which.ONE
     if not left_open or len(region.candidates) < 2 or len(region.chosen) == len(region.candidates):
         return ""
     boxes = ", ".join(_told_box(region.candidates[index].box) for index in region.chosen)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from brushedit.types import EditKind, EditPlan, EditStep
+from brushedit.types import EditKind, EditPlan, EditStep, Which
 
 MAX_STEPS: Final = 6
 MAX_LENGTH: Final[Mapping[str, int]] = {
@@ -22,6 +22,7 @@ MAX_LENGTH: Final[Mapping[str, int]] = {
 
 _REQUIRED: Final = frozenset({"target", "caption", "decline"})
 _UNTARGETED: Final = frozenset({"background", "the background", "backdrop"})
+_ANYTHING: Final = frozenset({"object", "thing", "everything"})
 _FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 
 
@@ -111,10 +112,11 @@ def check_plan(plan: EditPlan) -> None:
         raise ReplyError(f"steps: a plan has 1 to {MAX_STEPS} steps, not {len(plan.steps)}")
     for number, step in enumerate(plan.steps):
         _check_step(f"steps.{number}", step)
-    removed = {_named(step) for step in plan.steps if step.kind is EditKind.REMOVE}
-    changed = {_named(step) for step in plan.steps if step.kind is EditKind.LOCAL}
-    for target, where in sorted(removed & changed):
-        raise ReplyError(f"steps: contradictory, {f'{where} {target}'.strip()!r} is both removed and changed")
+    for gone in plan.steps:
+        for kept in plan.steps:
+            if gone.kind is EditKind.REMOVE and kept.kind is EditKind.LOCAL and _covers(gone, kept):
+                name = f"{kept.where} {kept.target}".strip()
+                raise ReplyError(f"steps: contradictory, {name!r} is both removed and changed")
 
 
 def _check_step(place: str, step: EditStep) -> None:
@@ -134,8 +136,14 @@ def _check_step(place: str, step: EditStep) -> None:
         raise ReplyError(f"{place}.target: for a background name the subject that stays, not the background")
 
 
-def _named(step: EditStep) -> tuple[str, str]:
-    return step.target.strip().lower(), step.where.strip().lower()
+def _covers(gone: EditStep, kept: EditStep) -> bool:
+    """Tell whether one step's words surely mean what the other's do: the same, or "all balls" and "the red ball"."""
+    (target, where), (other, there) = (
+        (step.target.strip().lower(), step.where.strip().lower()) for step in (gone, kept)
+    )
+    if gone.which is Which.ALL and not where:
+        return f" {other}".endswith(f" {target}") or target in _ANYTHING
+    return (target, where) == (other, there)
 
 
 def reply_to_json(reply: EditPlan | Declined) -> str:

@@ -63,7 +63,11 @@ class EditBody(Strict):
     )
     instruction: str = Field(min_length=1, max_length=4000)
     mask: PictureRef | None = Field(default=None, description="As `image`; polarity by `mask_polarity`.")
-    mask_mode: Literal["replace", "add", "subtract"] = "replace"
+    mask_mode: Literal["replace", "add", "subtract"] = Field(
+        default="replace",
+        description="What becomes of the mask, or without one of what box and points select: it replaces what "
+        "is found, is added to it, or is kept as it is.",
+    )
     mask_polarity: Literal["auto", "white", "black", "alpha"] = "auto"
     mask_resize: Literal["error", "nearest"] = "error"
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None

@@ -258,6 +258,8 @@ class EditRequest:
     mask : Mask or None
         A person's mask; combined with the located one by `mask_mode`.
     mask_mode : {"replace", "add", "subtract"}
+        What becomes of the mask, or without one of what the box and the points select: it takes the place of
+        what the words find, is added to it, or is kept as it is.
     box : Box or None
         Where the target is, or where the added thing goes, in pixels.
     points : tuple of Point

@@ -49,7 +49,8 @@ def edit(
     ],
     mask: Annotated[Path | None, typer.Option(help="Your own mask: white = change, or alpha 0.")] = None,
     mask_mode: Annotated[
-        str, typer.Option(help="replace, add to or subtract from what is found.")
+        str,
+        typer.Option(help="Mask, or else box and points: replace, add to or subtract from what is found."),
     ] = "replace",
     mask_resize: Annotated[
         str, typer.Option(help="error, or nearest to fit a mask of another size.")

@@ -21,6 +21,8 @@ from brushedit.types import BlendReport, EditRequest, Mask, Region
 _SILENCE: Final = 60.0
 """Seconds without a byte after which a connection counts as broken; the server's heartbeats are closer."""
 _PATIENCE: Final = 60.0
+_FIRST_PATIENCE: Final = 5.0
+"""Patience with a server that has not answered yet: most likely there is none at this address."""
 _PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 _TROUBLE: Final = frozenset({502, 503, 504})
@@ -77,7 +79,7 @@ class Server:
     def __enter__(self) -> Self:
         """Check that the server is there and takes the key."""
         try:
-            self._call("GET", "/v1/models")
+            self._call("GET", "/v1/models", patience=min(self._patience, _FIRST_PATIENCE))
         except BaseException:
             self._client.close()
             raise
@@ -165,8 +167,10 @@ class Server:
             except httpx.TransportError as error:
                 trouble.wait(_unreachable(error))
 
-    def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        trouble = _Trouble(self._patience, self._sleep)
+    def _call(
+        self, method: str, path: str, *, patience: float | None = None, **arguments: Any
+    ) -> httpx.Response:
+        trouble = _Trouble(self._patience if patience is None else patience, self._sleep)
         while True:
             try:
                 response = self._client.request(method, path, **arguments)

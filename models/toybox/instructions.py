@@ -131,7 +131,9 @@ def _plain(rng: np.random.Generator, split: Split, aspect: float, turns: int) ->
 def _sparing(rng: np.random.Generator, split: Split, scene: Scene, asked: Request) -> str | None:
     """Say as well which other thing is not meant; None where there is no other."""
     other = sample_reference(rng, scene, kinded=True)
-    if len(asked.changes) > 1 or other is None or resolve(scene, other)[0] in asked.changes[0].targets:
+    if other is None or len(asked.changes) != 1:
+        return None
+    if set(resolve(scene, other)) & set(asked.changes[0].targets):
         return None
     template = choose(rng, part(phrases()["sparing"]["commands"], split))
     words = template.format(x=_command(rng, asked, split), y=thing_words(rng, other, 1))

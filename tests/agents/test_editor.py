@@ -185,13 +185,15 @@ def test_the_peak_is_that_of_this_edit() -> None:
     assert result_of(list(editor.edit(REQUEST))).peak_memory == 123
 
 
-def test_a_subtracted_mask_stays_untouched_where_the_blend_would_reach() -> None:
+SPARED = masks.from_box(Box(5, 8, 15, 12), *IMAGE.shape[:2])
+
+
+@pytest.mark.parametrize("guidance", [{"mask": SPARED}, {"box": Box(5, 8, 15, 12)}])
+def test_what_is_subtracted_stays_untouched_where_the_blend_would_reach(guidance: dict[str, Any]) -> None:
     """The painter changes two pixels past its mask, which would run back into what was taken out."""
-    spared = np.zeros(IMAGE.shape[:2], np.bool_)
-    spared[8:12, 5:15] = True
     editor, _, _, _ = editor_of(TWO_STEPS)
-    result = result_of(list(editor.edit(replace(REQUEST, mask=spared, mask_mode="subtract"))))
+    result = result_of(list(editor.edit(replace(REQUEST, mask_mode="subtract", **guidance))))
     changed = (result.images[0] != IMAGE).any(axis=2)
-    assert not changed[spared].any()
+    assert not changed[SPARED].any()
     assert changed[5:8, 5:15].all()
     assert result.reports[0].outside_changed == 0

@@ -160,6 +160,7 @@ def test_one_of_several_is_taken_and_said() -> None:
     assert len(region.candidates) == 4
     assert region.chosen == (0,)
     assert 'I found 4 × "cube"' in describe(region, step())
+    assert 'I found 4 × "cube"' in describe(region, step(where="sideways"))
     assert describe(Region(region.mask), step()) == ""
 
 
@@ -191,9 +192,24 @@ def test_a_persons_mask_replaces_adds_or_subtracts() -> None:
         locator.locate(IMAGE, step(), replace(REQUEST, mask=np.ones_like(mine), mask_mode="subtract"))
 
 
+@pytest.mark.parametrize("guidance", [{"box": Box(2, 2, 8, 35)}, {"points": (Point(7, 33), Point(8, 33))}])
+def test_a_box_or_points_are_added_to_or_taken_from_what_the_words_find(guidance: dict[str, Any]) -> None:
+    locator = locator_of(cube=[(LEFT, 0.9)])
+    cube = locator.locate(IMAGE, step(), REQUEST).mask
+    mine = locator.locate(IMAGE, step(), replace(REQUEST, **guidance)).mask
+    assert (mine & cube).any()
+    added = locator.locate(IMAGE, step(), replace(REQUEST, mask_mode="add", **guidance))
+    assert np.array_equal(added.mask, mine | cube)
+    assert added.things is not None
+    assert np.array_equal(added.things, cube)
+    less = locator.locate(IMAGE, step(), replace(REQUEST, mask_mode="subtract", **guidance))
+    assert np.array_equal(less.mask, cube & ~mine)
+
+
 @pytest.mark.parametrize(
     ("guidance", "code", "param"),
     [
+        ({"mask_mode": "add"}, "invalid_mask", "mask_mode"),
         ({"box": Box(200, 0, 220, 10)}, "invalid_mask", "box"),
         ({"box": Box(10, 10, 10, 20)}, "invalid_mask", "box"),
         ({"points": (Point(WIDTH, 0),)}, "invalid_mask", "points"),

@@ -64,6 +64,8 @@ def test_several_steps_stay_in_order() -> None:
         ('{"reply": {"steps": []}}', "steps"),
         (plan_reply(step_json(kind="background", target="the background")), "target"),
         (plan_reply(step_json(), step_json(kind="local")), "contradictory"),
+        (plan_reply(step_json(kind="local"), step_json(target="cube", which="all")), "contradictory"),
+        (plan_reply(step_json(kind="local"), step_json(target="object", which="all")), "contradictory"),
     ],
 )
 def test_an_invalid_answer_is_asked_again_with_its_fault(bad: str, named: str) -> None:
@@ -73,6 +75,11 @@ def test_an_invalid_answer_is_asked_again_with_its_fault(bad: str, named: str) -
     assert "no valid plan" not in model.prompts[0]
     assert "no valid plan" in model.prompts[1]
     assert named in model.prompts[1]
+
+
+def test_what_may_be_another_thing_is_no_contradiction() -> None:
+    planner, _ = planner_of(plan_reply(step_json(target="cube"), step_json(kind="local", target="red cube")))
+    assert len(planner.plan(IMAGE, "x").steps) == 2
 
 
 def test_two_invalid_answers_fail_with_what_was_said() -> None:

@@ -288,12 +288,17 @@ def test_what_a_server_refuses_is_said_as_it_says_it(service, folder, tmp_path):
     assert not (tmp_path / "out.png").exists()
 
 
-def test_a_server_is_asked_again_until_patience_ends():
+def test_a_server_is_asked_again_until_patience_ends_and_soon_at_first():
     waited = []
+    server = Server("http://127.0.0.1:9", patience=10, sleep=waited.append)
     with pytest.raises(EditError) as refusal:
-        Server("http://127.0.0.1:9", patience=10, sleep=waited.append).__enter__()
+        server._call("GET", "/v1/edits")
     assert refusal.value.code == "server_unavailable"
     assert waited == [0.5, 1, 2, 4, 8]
+    waited.clear()
+    with pytest.raises(EditError):
+        server.__enter__()
+    assert waited == [0.5, 1, 2, 4]
 
 
 def test_a_killed_server_delays_a_batch_and_doubles_nothing(tmp_path, folder):
