@@ -123,7 +123,7 @@ def _plain(rng: np.random.Generator, split: Split, aspect: float, turns: int) ->
         asked = request(rng, form, past.scene)
         if asked is not None:
             said = (
-                _sparing(rng, split, past.scene, asked) if form == "remove" and rng.random() < 0.1 else None
+                _sparing(rng, split, past.scene, asked) if form == "remove" and rng.random() < 0.15 else None
             )
             return _example(past, said or _said(rng, asked, split), Edit(asked.changes), form)
 

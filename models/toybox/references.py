@@ -138,7 +138,9 @@ def sample_reference(
         index = int(rng.integers(len(scene.things)))
         thing = scene.things[index]
         style = 0.0 if colored else rng.random()
-        target = thing.name if style < 0.45 else str(thing.kind) if style < 0.87 or kinded else OBJECT
+        target = thing.name if style < 0.45 else str(thing.kind) if style < 0.84 or kinded else OBJECT
+        if target == OBJECT and rng.random() < 0.4:
+            target = f"{thing.color} {OBJECT}"
         choice = len(fitting(scene, target)) > 1 or target == OBJECT
         if not choice and rng.random() < 0.35:
             continue
