@@ -1,7 +1,8 @@
 """The editor: plan, then locate and paint step by step, as a generator of events. Read this first."""
 
+import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -9,6 +10,7 @@ from typing import Final, final
 
 import numpy as np
 
+from agents.critic import Critic
 from agents.locator import Locator, require_guidance
 from agents.plan_schema import ReplyError, check_plan
 from agents.planner import Planner
@@ -42,6 +44,8 @@ class Editor:
     planner : Planner
     locator : Locator
     conductor : Conductor
+    critic : Critic or None
+        Looks at what was painted where a request allows several tries; None takes the first one.
     global_strength : float or None
         Strength at which a change of the whole picture starts from the noised original, where the request
         asks for pure noise; None refuses such changes.
@@ -55,12 +59,14 @@ class Editor:
         locator: Locator,
         conductor: Conductor,
         *,
+        critic: Critic | None = None,
         global_strength: float | None = 0.6,
         read_peak: Callable[[], int] | None = None,
     ) -> None:
         self._planner = planner
         self._locator = locator
         self._conductor = conductor
+        self._critic = critic
         self._global_strength = global_strength
         self._read_peak = read_peak
 
@@ -93,8 +99,12 @@ class Editor:
         spared = self._locator.marked(request) if request.mask_mode == "subtract" else None
         located: list[Region] = []
         changeable = np.zeros(request.image.shape[:2], dtype=np.bool_)
-        # One picture at first; after the first step one per sample, each going its own way on its own seed.
-        pictures, options = (request.image,), (request.options,)
+        # Each sample goes its own way, on its own seed.
+        options = tuple(
+            replace(request.options, seed=request.options.seed + sample, samples=1)
+            for sample in range(request.options.samples)
+        )
+        pictures = (request.image,) * len(options)
         for number, step in enumerate(plan.steps):
             with clock.timed("locate"):
                 region = regions.get(number) or self._locator.locate(pictures[0], step, request)
@@ -104,9 +114,7 @@ class Editor:
             with clock.timed("paint"):
                 paintings = yield from self._paint(pictures, region, step, options, spared)
             changeable = np.logical_or.reduce([changeable, *(painting.region for painting in paintings)])
-            pictures = tuple(image for painting in paintings for image in painting.images)
-            seeds = tuple(seed for painting in paintings for seed in painting.seeds)
-            options = tuple(replace(request.options, seed=seed, samples=1) for seed in seeds)
+            pictures = tuple(painting.images[0] for painting in paintings)
 
         yield Finished(
             EditResult(
@@ -146,12 +154,33 @@ class Editor:
         options: tuple[PaintOptions, ...],
         spared: Mask | None,
     ) -> Generator[Denoised | Blended, None, list[Painting]]:
+        """Paint a step into every sample's picture; where the critic does not see what was asked for, try again."""
         paintings: list[Painting] = []
+        denoised = 0
         for sample, (picture, option) in enumerate(zip(pictures, options, strict=True)):
-            work = self._conductor.paint(picture, region.mask, step.caption, self._options(step, option))
-            painting = yield from _renumbered(work, sample, len(pictures))
-            paintings.append(painting if spared is None else _without(painting, picture, spared))
+            best = -math.inf
+            chosen: Painting | None = None
+            for seed in _seeds(option):
+                again = replace(self._options(step, option), seed=seed)
+                work = self._conductor.paint(picture, region.mask, step.caption, again)
+                painting, denoised = yield from _counted(work, denoised, len(pictures) - sample)
+                painting = painting if spared is None else _without(painting, picture, spared)
+                margin = self._margin(painting, step, region, option)
+                if chosen is None or margin > best:
+                    best, chosen = margin, painting
+                if margin >= 0:
+                    break
+            assert chosen
+            yield Blended(sample, chosen.reports[0])
+            paintings.append(chosen)
         return paintings
+
+    def _margin(self, painting: Painting, step: EditStep, region: Region, options: PaintOptions) -> float:
+        """Return the critic's opinion, above 0 where it has none or is not asked."""
+        if options.tries == 1 or self._critic is None:
+            return math.inf
+        margin = self._critic.margin(painting.images[0], painting.region, step, region)
+        return math.inf if margin is None else margin
 
     def _options(self, step: EditStep, options: PaintOptions) -> PaintOptions:
         negative = ", ".join(text for text in (step.negative, options.negative) if text)
@@ -167,20 +196,32 @@ def _without(painting: Painting, before: Image, spared: Mask) -> Painting:
     return replace(painting, images=images, region=painting.region & ~spared)
 
 
-def _renumbered(
-    painting: Generator[Denoised | Blended, None, Painting], sample: int, samples: int
-) -> Generator[Denoised | Blended, None, Painting]:
-    """Pass on the events of one of several paintings as those of one, and close it when closed."""
+def _seeds(options: PaintOptions) -> Iterator[int]:
+    """Yield the seed of each try: the request's own first."""
+    yield options.seed
+    for number in range(1, options.tries):
+        yield int(np.random.SeedSequence([options.seed, number, 1]).generate_state(1)[0])
+
+
+def _counted(
+    painting: Generator[Denoised | Blended, None, Painting], before: int, left: int
+) -> Generator[Denoised, None, tuple[Painting, int]]:
+    """Pass on one painting's steps, counted on from those `before`; return it and the new count.
+
+    Parameters
+    ----------
+    left : int
+        Paintings still to come, this one among them, unless one has to be tried again.
+    """
+    done = before
     try:
         while True:
             event = next(painting)
-            match event:
-                case Denoised(step=done, steps=steps):
-                    yield replace(event, step=sample * steps + done, steps=samples * steps)
-                case Blended(sample=inner):
-                    yield replace(event, sample=sample + inner)
+            if isinstance(event, Denoised):
+                done = before + event.step
+                yield replace(event, step=done, steps=before + left * event.steps)
     except StopIteration as stop:
-        return stop.value
+        return stop.value, done
     finally:
         painting.close()
 

@@ -9,6 +9,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from agents.critic import Critic
 from agents.editor import Editor
 from agents.locator import Locator
 from agents.planner import Planner, read_prompt
@@ -182,10 +183,12 @@ def load_editor(choice: AgentChoice) -> Editor:
     profile = find_profile(choice.profile)
     conductor = load_painter(choice)
     placement = Placement(choose_device(choice.device))
+    detector = load_detector(choice, placement)
     return Editor(
         load_planner(choice, placement),
-        load_locator(choice, placement),
+        Locator(detector, load_segmenter(choice, placement), profile.floor),
         _RoomyConductor(conductor, placement),
+        critic=Critic(detector, profile.floor),
         global_strength=profile.global_strength,
         read_peak=placement.read_peak if placement.device.type == "cuda" else None,
     )

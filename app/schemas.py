@@ -110,6 +110,7 @@ class OptionsBody(Strict):
     negative: str | None = Field(default=None, max_length=2000)
     seed: int | None = None
     samples: int | None = None
+    tries: int | None = None
     scheduler: str | None = Field(default=None, max_length=64)
     strength: float | None = None
     preservation_scale: float | None = None

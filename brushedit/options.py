@@ -26,6 +26,9 @@ class PaintOptions:
         0..2^32-1. Sample k of n uses seed + k, so it equals a single sample of that seed.
     samples : int
         How many pictures to paint, 1..16.
+    tries : int
+        How often a step of a plan is painted at most, 1..16: again, on another seed that follows from this one, where
+        the detector does not see in the result what was asked for. 1 looks at nothing.
     scheduler : str
         A name of `brushedit.diffusion.schedulers.SCHEDULERS`, such as "unipc" or "dpm++ 2m karras".
     strength : float
@@ -60,6 +63,7 @@ class PaintOptions:
     negative: str = ""
     seed: int = 0
     samples: int = 1
+    tries: int = 1
     scheduler: str = "unipc"
     strength: float = 1.0
     preservation_scale: float = 1.0
@@ -80,6 +84,7 @@ class PaintOptions:
         _require_range("steps", self.steps, 1, 1000)
         _require_range("guidance", self.guidance, 0, 50)
         _require_range("samples", self.samples, 1, 16)
+        _require_range("tries", self.tries, 1, 16)
         _require_range("seed", self.seed, 0, MAX_SEED - self.samples + 1)
         _require_range("strength", self.strength, 0, 1)
         _require_range("preservation_scale", self.preservation_scale, 0, 10)

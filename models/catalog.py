@@ -93,6 +93,7 @@ class Sampling:
     steps: int = 20
     guidance: float = 7.5
     scheduler: str = "unipc"
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -290,7 +291,7 @@ _TOYBOX: Final = Profile(
     prompt="plan_short",
     global_strength=None,
     # Measured on these weights: few steps without history, and little guidance, come nearest to the true pictures.
-    sampling=Sampling(steps=8, guidance=2.0, scheduler="ddim"),
+    sampling=Sampling(steps=8, guidance=2.0, scheduler="ddim", tries=4),
 )
 
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(

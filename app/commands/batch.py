@@ -23,6 +23,7 @@ from app.commands.options import (
     SchedulerOption,
     ServerOption,
     StepsOption,
+    TriesOption,
     WeightsOption,
     read_choice,
     read_sampling,
@@ -66,6 +67,7 @@ def batch(
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
     scheduler: SchedulerOption = None,
+    tries: TriesOption = None,
     negative: Annotated[str, typer.Option(help="What must not appear.")] = "",
     strength: Annotated[float, typer.Option(help="Below 1: start from the noised original.")] = 1.0,
     seed: Annotated[
@@ -94,7 +96,7 @@ def batch(
     from models.catalog import find_profile
 
     require_own_networks(server, profile, weights, instructor, device, dtype)
-    sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
+    sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler, tries)
     own = "" if server else " ".join([profile, *map(str, weights or ()), instructor])
     terms = Terms(
         folder=output,
@@ -102,6 +104,7 @@ def batch(
             steps=sampling.steps,
             guidance=sampling.guidance,
             scheduler=sampling.scheduler,
+            tries=sampling.tries,
             negative=negative,
             strength=strength,
             seed=seed or 0,
@@ -109,7 +112,7 @@ def batch(
         ),
         recipe=metadata,
         networks=own,
-        unsaid=unsaid(steps=steps, guidance=guidance, scheduler=scheduler),
+        unsaid=unsaid(steps=steps, guidance=guidance, scheduler=scheduler, tries=tries),
     )
     suffix = f".{format_named(file_format).lower()}" if file_format else ""
     items = [

@@ -19,6 +19,7 @@ from app.commands.options import (
     SchedulerOption,
     ServerOption,
     StepsOption,
+    TriesOption,
     WeightsOption,
     one_of,
     read_box,
@@ -64,6 +65,7 @@ def edit(
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
     scheduler: SchedulerOption = None,
+    tries: TriesOption = None,
     negative: Annotated[str, typer.Option(help="What must not appear.")] = "",
     strength: Annotated[float, typer.Option(help="Below 1: start from the noised original.")] = 1.0,
     seed: Annotated[
@@ -93,7 +95,7 @@ def edit(
 
     mode = one_of("mask_mode", mask_mode, ("replace", "add", "subtract"))
     resize = one_of("mask_resize", mask_resize, ("error", "nearest"))
-    sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
+    sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler, tries)
     require_own_networks(server, profile, weights, instructor, device, dtype)
     if show_mask is not None and show_mask.resolve() == output.resolve():
         raise InvalidOption("--show-mask and --output name the same file", param="show_mask")
@@ -114,6 +116,7 @@ def edit(
             steps=sampling.steps,
             guidance=sampling.guidance,
             scheduler=sampling.scheduler,
+            tries=sampling.tries,
             negative=negative,
             strength=strength,
             seed=secrets.randbelow(_MAX_RANDOM_SEED) if seed is None else seed,
@@ -128,7 +131,7 @@ def edit(
         format=result_format(output, picture),
         recipe=metadata,
         key=secrets.token_hex(16),
-        unsaid=unsaid(steps=steps, guidance=guidance, scheduler=scheduler),
+        unsaid=unsaid(steps=steps, guidance=guidance, scheduler=scheduler, tries=tries),
     )
     if server:
         made = _made_there(server, key_env, task)

@@ -16,6 +16,7 @@ from app.commands.options import (
     ProfileOption,
     SchedulerOption,
     StepsOption,
+    TriesOption,
     WeightsOption,
     read_choice,
     read_sampling,
@@ -46,6 +47,7 @@ def toybox(
     steps: StepsOption = None,
     guidance: GuidanceOption = None,
     scheduler: SchedulerOption = None,
+    tries: TriesOption = None,
     split: Annotated[str, typer.Option(help="Words of the instructions: held_out or train.")] = "held_out",
     stages: Annotated[
         bool, typer.Option(help="Run again with the true plan, and with true plan and masks, given.")
@@ -69,8 +71,10 @@ def toybox(
 
     if split not in ("held_out", "train"):
         raise InvalidOption(f"split must be held_out or train, not {split!r}", param="split")
-    sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler)
-    options = PaintOptions(sampling.steps, sampling.guidance, scheduler=sampling.scheduler)
+    sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler, tries)
+    options = PaintOptions(
+        sampling.steps, sampling.guidance, scheduler=sampling.scheduler, tries=sampling.tries
+    )
     _make(output)
     rng = np.random.default_rng(seed)
     examples = [sample_dialogue(rng, split) for _ in range(count)]
@@ -100,6 +104,7 @@ def toybox(
             "steps": options.steps,
             "guidance": options.guidance,
             "scheduler": options.scheduler,
+            "tries": options.tries,
             "split": split,
         },
         "profile": find_profile(profile).name,

@@ -30,6 +30,12 @@ GuidanceOption = Annotated[
 SchedulerOption = Annotated[
     str | None, typer.Option(help="unipc, ddim, euler, euler a, dpm++ 2m karras, ...; likewise.")
 ]
+TriesOption = Annotated[
+    int | None,
+    typer.Option(
+        help="How often a step is painted at most, until the detector sees what was asked for; likewise."
+    ),
+]
 BoxOption = Annotated[
     str, typer.Option("--box", help="X0,Y0,X1,Y1 in pixels: the target, or an added thing's place.")
 ]
@@ -81,13 +87,18 @@ def read_choice(
 
 
 def read_sampling(
-    usual: Sampling, steps: int | None, guidance: float | None, scheduler: str | None
+    usual: Sampling,
+    steps: int | None,
+    guidance: float | None,
+    scheduler: str | None,
+    tries: int | None = None,
 ) -> Sampling:
     """Return what these options name, and the usual where they name nothing."""
     return Sampling(
         usual.steps if steps is None else steps,
         usual.guidance if guidance is None else guidance,
         usual.scheduler if scheduler is None else scheduler,
+        usual.tries if tries is None else tries,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.critic import Critic
 from agents.editor import Editor
 from agents.locator import Locator
 from agents.planner import Planner, read_prompt
@@ -11,7 +12,17 @@ from brushedit import masks
 from brushedit.errors import EditError, PlanFailed, UnsupportedEdit
 from brushedit.events import Blended, Denoised, Event, Finished, Located, Planned
 from brushedit.options import PaintOptions
-from brushedit.types import Box, EditKind, EditPlan, EditRequest, EditResult, EditStep, Region
+from brushedit.types import (
+    Box,
+    Candidate,
+    EditKind,
+    EditPlan,
+    EditRequest,
+    EditResult,
+    EditStep,
+    Image,
+    Region,
+)
 from tests.agents.fakes import FilledBoxes, FlatPainter, NamedBoxes, ScriptedModel, plan_reply, step_json
 
 RNG = np.random.default_rng(0)
@@ -87,7 +98,7 @@ def test_samples_go_their_own_ways_through_the_steps() -> None:
     result = result_of(events)
     assert result.seeds == (5, 6)
     assert len(result.images) == len(result.reports) == 2
-    assert [options.seed for _, _, _, options in painter.asked] == [5, 5, 6]
+    assert [options.seed for _, _, _, options in painter.asked] == [5, 6, 5, 6]
     for seed, image in zip(result.seeds, result.images, strict=True):
         alone = editor_of(TWO_STEPS)[0]
         assert np.array_equal(
@@ -177,6 +188,58 @@ def test_a_bad_request_costs_no_call(changes: dict[str, Any], code: str) -> None
         list(editor.edit(replace(REQUEST, **changes)))
     assert caught.value.code == code
     assert model.prompts == detector.asked == painter.asked == []
+
+
+class Moods:
+    """Detects, in one picture after the other, what was painted there with these scores."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores = list(scores)
+
+    def detect(self, image: Image, phrase: str) -> list[Candidate]:
+        return [Candidate(Box(*CUBE), self.scores.pop(0), phrase)]
+
+
+def tried(*scores: float, tries: int, samples: int = 1) -> tuple[EditResult, FlatPainter, list[Event]]:
+    editor, _, _, painter = editor_of(
+        plan_reply(step_json(kind="local", caption="a red cube")), critic=Critic(Moods(*scores), 0.5)
+    )
+    options = replace(OPTIONS, tries=tries, samples=samples)
+    events = list(editor.edit(replace(REQUEST, options=options)))
+    return result_of(events), painter, events
+
+
+def test_a_step_is_painted_again_until_the_critic_sees_what_was_asked_for() -> None:
+    result, painter, events = tried(0.1, 0.3, 0.6, tries=4)
+    first, second, third = (options.seed for _, _, _, options in painter.asked)
+    assert first == 5
+    assert len({first, second, third}) == 3
+    assert result.images[0][10, 10, 0] == third * 37 % 256
+    assert result.seeds == (5,)
+    steps = [(event.step, event.steps) for event in events if isinstance(event, Denoised)]
+    assert steps == [(1, 2), (2, 2), (3, 4), (4, 4), (5, 6), (6, 6)]
+    assert sum(isinstance(event, Blended) for event in events) == 1
+
+
+def test_the_best_of_all_tries_is_kept_where_none_is_good() -> None:
+    result, painter, _ = tried(0.1, 0.3, 0.2, tries=3)
+    assert len(painter.asked) == 3
+    assert result.images[0][10, 10, 0] == painter.asked[1][3].seed * 37 % 256
+
+
+def test_each_sample_has_its_own_tries() -> None:
+    result, painter, events = tried(0.1, 0.9, 0.9, tries=2, samples=2)
+    assert [options.seed for _, _, _, options in painter.asked][::2] == [5, 6]
+    assert result.seeds == (5, 6)
+    assert [event.sample for event in events if isinstance(event, Blended)] == [0, 1]
+    steps = [(event.step, event.steps) for event in events if isinstance(event, Denoised)]
+    assert steps == [(1, 4), (2, 4), (3, 6), (4, 6), (5, 6), (6, 6)]
+
+
+def test_with_one_try_the_critic_is_not_asked() -> None:
+    result, painter, _ = tried(tries=1)
+    assert len(painter.asked) == 1
+    assert result.seeds == (5,)
 
 
 def test_the_peak_is_that_of_this_edit() -> None:

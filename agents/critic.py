@@ -1,0 +1,63 @@
+"""The critic: whether a painted step shows what was asked for, in the eyes of the detector."""
+
+from typing import Final, final
+
+import cv2
+import numpy as np
+
+from agents.ports import Detector
+from agents.wording import bare_noun
+from brushedit.types import Box, EditKind, EditStep, Image, Mask, Region
+
+_MOSTLY: Final = 0.7
+"""Share of a detection's box that lies within the box of what was painted, if it is a sight of that."""
+
+
+@final
+class Critic:
+    """Looks at what was painted.
+
+    Parameters
+    ----------
+    detector : Detector
+    floor : float
+        Score from which a detection is a sighting, 0..1.
+    """
+
+    def __init__(self, detector: Detector, floor: float) -> None:
+        self._detector = detector
+        self._floor = floor
+
+    def margin(self, image: Image, painted: Mask, step: EditStep, region: Region) -> float | None:
+        """Return how far a result is on the right side of the floor; None where a detector cannot tell.
+
+        A thing that was asked for must be seen where it was painted (each of several), a removed one must not.
+
+        Parameters
+        ----------
+        image : Image
+            The result.
+        painted : Mask
+            Where it may differ from the picture before.
+        region : Region
+            What the step was painted in.
+        """
+        match step.kind:
+            case EditKind.ADD | EditKind.LOCAL:
+                seen = self._seen(image, painted, bare_noun(step.caption))
+                wanted = max(1, len(region.chosen))
+                return (seen[wanted - 1] if len(seen) >= wanted else 0.0) - self._floor
+            case EditKind.REMOVE:
+                return self._floor - max(self._seen(image, painted, step.target), default=0.0)
+            case EditKind.BACKGROUND | EditKind.GLOBAL:
+                return None
+
+    def _seen(self, image: Image, painted: Mask, phrase: str) -> list[float]:
+        """Return the scores of what the detector sees in the painted places, best first."""
+        _, _, places, _ = cv2.connectedComponentsWithStats(painted.astype(np.uint8))
+        boxes = [Box(int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, _ in places[1:]]
+        return [
+            found.score
+            for found in self._detector.detect(image, phrase)
+            if any(found.box.intersection(box).area >= _MOSTLY * found.box.area for box in boxes)
+        ]
