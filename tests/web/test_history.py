@@ -93,7 +93,7 @@ def test_nodes_are_continued_renamed_and_deleted(person):
 
 
 def test_a_session_is_renamed_found_again_and_deleted(person):
-    session = person.begin()
+    session = person.open()
     title = person.page.get_by_label("Title of this session")
     title.fill("a table with toys")
     title.press("Enter")

@@ -115,7 +115,7 @@ def test_every_step_of_a_plan_has_places_of_its_own(person):
 def test_a_found_mask_can_be_changed_by_hand(person):
     person.begin()
     first = person.say("make the cube yellow")
-    person.press("Found 3")
+    person.press("Found 1")
     person.press("Edit this mask")
     person.page.locator(".mask-line").wait_for()
     found = person.covered()
