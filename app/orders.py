@@ -25,6 +25,7 @@ from models.catalog import find_profile
 _DATA_URL: Final = re.compile(r"data:(image/[a-z+.-]{1,20})?(;[a-zA-Z0-9=-]{1,40})*;base64,", re.ASCII)
 _EDIT_REF: Final = re.compile(r"(edit_[0-9a-f]{32})(?:/(\d{1,2}))?", re.ASCII)
 _FILE_REF: Final = re.compile(r"file_[0-9a-f]{32}", re.ASCII)
+_SESSION_REF: Final = re.compile(r"session_[0-9a-f]{32}", re.ASCII)
 _MEDIA_TYPES: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 _SEEDS: Final = 2**31
 
@@ -159,10 +160,16 @@ def read_picture_ref(services: Services, tenant: str, name: str, ref: str) -> by
             if file is None or file.tenant != tenant:
                 raise NotFound(f"there is no file {ref}", param=name)
             return file.digest
+        if _SESSION_REF.fullmatch(ref):
+            session = rows.get(Session, ref)
+            if session is None or session.tenant != tenant:
+                raise NotFound(f"there is no session {ref}", param=name)
+            return session.image
     if ref.startswith(("http://", "https://")):
         return fetch(services.settings, ref, param=name)
     raise InvalidRequest(
-        f"{name} must be a data URL (data:image/png;base64,…), a file id or an edit id", param=name
+        f"{name} must be a data URL (data:image/png;base64,…), or the id of a file, an edit or a session",
+        param=name,
     )
 
 

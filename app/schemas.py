@@ -59,7 +59,8 @@ class EditBody(Strict):
     """What an edit can be asked with; in multipart forms `image` and `mask` are files, the rest fields."""
 
     image: PictureRef | None = Field(
-        default=None, description="Data URL, file id, or edit id (what that edit made)."
+        default=None,
+        description="Data URL, file id, edit id (what that edit made) or session id (what that began with).",
     )
     instruction: str = Field(min_length=1, max_length=4000)
     mask: PictureRef | None = Field(default=None, description="As `image`; polarity by `mask_polarity`.")

@@ -23,7 +23,9 @@ from app.store.tables import Edit, Happening
 from app.streams import happenings
 from brushedit.errors import EditError
 
-Picture = Annotated[str, Field(description="Data URL (data:image/png;base64,…), file id or edit id.")]
+Picture = Annotated[
+    str, Field(description="Data URL (data:image/png;base64,…), or the id of a file, edit or session.")
+]
 Words = Annotated[str, Field(description='What to change, such as "remove the blue cube".')]
 
 _ABOUT: Final = (

@@ -1,6 +1,8 @@
-"""Zips of results, made while they are sent."""
+"""Zips of results, made while they are sent, with names people know their pictures by."""
 
 import io
+import re
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from typing import Any, Final
@@ -9,21 +11,49 @@ from app.store.records import Store
 from app.store.tables import Edit
 
 SUFFIXES: Final = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+_SUFFIX: Final = re.compile(r"\.(png|jpe?g|webp)$", re.IGNORECASE)
+_LONGEST: Final = 80
+_RESERVED: Final = frozenset('<>:"/\\|?*')  # by one file system or another
 
 
 def zipped(store: Store, ids: list[str]) -> Iterator[bytes]:
     """Yield a zip as it grows; no more than one picture is in memory."""
     sink = _Sink()
+    taken: dict[str, int] = {}
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for edit_id in ids:
             with store.database.read() as rows:
                 edit = rows.get(Edit, edit_id)
             images: list[dict[str, Any]] = (edit.result or {}).get("images", []) if edit else []
-            for number, image in enumerate(images):
-                name = f"{edit.batch_index if edit else 0:06d}-{number}.{SUFFIXES[image['media_type']]}"
+            asked = edit.request["custom_id"] if edit else ""
+            for image in images:
+                name = edited_name(asked, SUFFIXES[image["media_type"]], taken)
                 archive.writestr(name, store.blobs.get(image["file"]))
                 yield sink.taken()
     yield sink.taken()
+
+
+def edited_name(asked: str, suffix: str, taken: dict[str, int]) -> str:
+    """Return the name of a result's file: that of what was sent, without its folders, and ``-edited``.
+
+    Parameters
+    ----------
+    asked : str
+        What a client called the picture; anything.
+    suffix : str
+    taken : dict of str to int
+        Names there are already, case-folded, with the last number given to one like it; the new one is added.
+    """
+    last = re.split(r"[/\\]", unicodedata.normalize("NFC", _SUFFIX.sub("", asked)))[-1]
+    clean = "".join(one if one.isprintable() and one not in _RESERVED else "_" for one in last)
+    stem = f"{clean[:_LONGEST].strip(' .') or 'picture'}-edited"
+    name = f"{stem}.{suffix}"
+    first = name.casefold()
+    while name.casefold() in taken:
+        taken[first] += 1
+        name = f"{stem}-{taken[first]}.{suffix}"
+    taken[name.casefold()] = 1
+    return name
 
 
 class _Sink(io.RawIOBase):

@@ -8,7 +8,7 @@ import { createStore } from "./store.js";
 
 /**
  * @typedef {object} Row
- * @property {string} id the `custom_id` it goes by
+ * @property {string} id the `custom_id` it goes by: its name, with a number where another row has that
  * @property {string} name
  * @property {File | null} file
  * @property {string} said its own instruction; empty = the one for all
@@ -42,9 +42,21 @@ export async function add(files) {
   for (const list of files.filter(isList)) for (const [name, said] of instructions(await list.text())) listed.set(name, said);
   const rows = [...batch.get().rows];
   for (const file of files.filter((one) => !isList(one))) {
-    rows.push({ id: `${String(rows.length + 1).padStart(4, "0")}-${file.name}`, name: file.name, file, said: "", state: "ready" });
+    rows.push({ id: unlike(file.name, new Set(rows.map(({ id }) => id))), name: file.name, file, said: "", state: "ready" });
   }
   batch.set({ rows: rows.map((row) => ({ ...row, said: row.said || (listed.get(row.name) ?? "") })), listed });
+}
+
+/**
+ * @param {string} name
+ * @param {Set<string>} taken
+ */
+function unlike(name, taken) {
+  const dot = name.lastIndexOf(".");
+  const [stem, end] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];
+  let id = name;
+  for (let number = 2; taken.has(id); number++) id = `${stem} ${number}${end}`;
+  return id;
 }
 
 /** @param {File} file */
@@ -159,7 +171,7 @@ async function results(id) {
   const rows = new Map(batch.get().rows.map((row) => [row.id, row]));
   for (const { custom_id, response } of lines) {
     const { error, images } = response.body;
-    const known = rows.get(custom_id) ?? { id: custom_id, name: custom_id.replace(/^\d{4}-/, ""), file: null, said: "" };
+    const known = rows.get(custom_id) ?? { id: custom_id, name: custom_id, file: null, said: "" };
     rows.set(custom_id, { ...known, state: error ? "failed" : "succeeded", error, result: images?.[0]?.url });
   }
   batch.set({ rows: [...rows.values()] });

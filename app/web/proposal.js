@@ -5,7 +5,7 @@ import { call, dataUrl, picture } from "./api.js";
 import { draft, maskFields } from "./draft.js";
 import { h } from "./dom.js";
 import { planChips } from "./plan.js";
-import { complain, pictureOf, say, store } from "./session.js";
+import { complain, reference, say, store } from "./session.js";
 import { createStore } from "./store.js";
 
 export const proposal = createStore(/** @type {{edit: any | null, body: any, waiting: boolean}} */ ({ edit: null, body: null, waiting: false }));
@@ -23,7 +23,7 @@ export async function propose(body) {
   const { shown } = store.get();
   proposal.set({ waiting: true });
   try {
-    const image = shown.id ? `${shown.id}/${shown.sample}` : await dataUrl(await picture(pictureOf(shown)));
+    const image = reference(shown);
     const edit = await call("/v1/plan", { headers: { Prefer: "wait=120" }, json: { ...body, image } });
     if (edit.error) throw Object.assign(new Error(edit.error.message), edit.error);
     proposal.set({ edit, body });
@@ -64,7 +64,7 @@ export function proposalCard() {
     card.replaceChildren(
       h("p", { class: "said" }, body.instruction),
       planChips(edit, waiting ? null : repropose),
-      h("p", { class: "muted" }, "Nothing is painted yet. Change the plan, choose another place on the picture, or go ahead."),
+      h("p", { class: "muted" }, "Nothing is painted yet. Change the plan, choose another place on the picture, or go ahead.", edit.plan.steps.length > 1 && " Later steps find their places on what the first one paints."),
       h("div", { class: "proposal-actions" }, h("button", { type: "button", class: "button", onclick: dismiss }, "Drop it"), paint),
     );
   });

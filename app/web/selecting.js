@@ -3,7 +3,7 @@
 
 import { call, dataUrl, picture } from "./api.js";
 import { draft } from "./draft.js";
-import { pictureOf, store } from "./session.js";
+import { pictureOf, reference, store } from "./session.js";
 
 /** @typedef {import("./viewport.js").Point} Point */
 
@@ -23,7 +23,7 @@ export async function selectAt({ x, y }, negative) {
   const edit = await call("/v1/plan", {
     headers: { Prefer: "wait=60" },
     json: {
-      image: shown.id ? `${shown.id}/${shown.sample}` : await dataUrl(await picture(address)),
+      image: reference(shown),
       instruction: "select this",
       points,
       // A plan of its own: nothing has to be understood to find what is under a click.

@@ -49,6 +49,15 @@ export function pictureOf({ id, sample }) {
 }
 
 /**
+ * What the API calls that picture in a request: it is there already, and need not be sent.
+ * @param {Shown} node
+ * @returns {string}
+ */
+export function reference({ id, sample }) {
+  return id ? `${id}/${sample}` : store.get().session.id;
+}
+
+/**
  * @param {unknown} error
  */
 export function complain(error) {

@@ -18,7 +18,7 @@ import * as viewport from "./viewport.js";
  * @property {boolean} held the original is shown while this is true
  * @property {import("./mask.js").Mask | null} mask
  * @property {boolean} maskShown
- * @property {import("./mask.js").Mask | null} region what the turn in view was allowed to change
+ * @property {import("./mask.js").Mask[]} regions what the steps of the turn in view were allowed to change
  * @property {Found[]} boxes
  * @property {((context: CanvasRenderingContext2D, view: viewport.View) => void) | null} hint drawn by the tool in hand
  */
@@ -44,7 +44,7 @@ export class Stage {
     this.top = 0;
     this.size = { width: 0, height: 0 };
     /** @type {Scene} */
-    this.scene = { after: null, before: null, difference: null, mode: "after", split: 0.5, held: false, mask: null, maskShown: true, region: null, boxes: [], hint: null };
+    this.scene = { after: null, before: null, difference: null, mode: "after", split: 0.5, held: false, mask: null, maskShown: true, regions: [], boxes: [], hint: null };
     this.waiting = false;
     /** @type {() => void} */
     this.onview = () => {};
@@ -139,7 +139,7 @@ export class Stage {
     } else {
       this.picture(seen);
       if (scene.mask && scene.maskShown && !scene.held) this.selection(scene.mask, scene.after);
-      if (scene.region && !scene.held) this.selection(scene.region, scene.after);
+      if (!scene.held) for (const region of scene.regions) this.selection(region, scene.after);
       if (!scene.held) for (const box of scene.boxes) this.box(box);
       scene.hint?.(context, this.view);
     }

@@ -136,6 +136,7 @@ def test_references_to_others_things_are_not_found(http, keys, things):
     for body in (
         {"image": things["file_id"], "instruction": "x"},
         {"image": things["edit_id"], "instruction": "x"},
+        {"image": things["session_id"], "instruction": "x"},
         {"session_id": things["session_id"], "instruction": "x"},
     ):
         assert http.post("/v1/edits", json=body, headers=headers).status_code == 404

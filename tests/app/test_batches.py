@@ -4,9 +4,13 @@ import json
 import time
 import zipfile
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from app.jobs.archives import edited_name
 from app.main import create_app
 from app.settings import Settings
 from app.store.records import Store
@@ -45,8 +49,36 @@ def test_a_form_of_pictures_with_one_instruction_each(client):
     assert [line["custom_id"] for line in told] == ["0.png", "1.png", "2.png"]
     assert [line["response"]["status_code"] for line in told] == [200, 422, 200]
     archive = zipfile.ZipFile(io.BytesIO(client.get(f"/v1/batches/{batch['id']}/results.zip").content))
-    assert archive.namelist() == ["000000-0.png", "000002-0.png"]
-    assert (pixels(archive.read("000002-0.png"))[0] == pixels(png(seed=2))[0]).all()
+    assert archive.namelist() == ["0-edited.png", "2-edited.png"]
+    assert (pixels(archive.read("2-edited.png"))[0] == pixels(png(seed=2))[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("photo.JPG", "photo-edited.png"),
+        ("v1.5 of it", "v1.5 of it-edited.png"),
+        ("../../etc/passwd", "passwd-edited.png"),
+        ("C:\\Users\\me\\Köln.webp", "Köln-edited.png"),
+        ("a<b>:c\n\u202egnp.png", "a_b__c__gnp-edited.png"),
+        (".. ", "picture-edited.png"),
+        ("", "picture-edited.png"),
+    ],
+)
+def test_results_are_called_after_what_was_sent(asked, name):
+    assert edited_name(asked, "png", {}) == name
+
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from(["a.png", "A.jpg", "a-edited-2", "a"])))
+def test_names_in_a_zip_are_safe_and_differ(asked):
+    taken = {}
+    names = [edited_name(one, "png", taken) for one in asked]
+    assert len({name.casefold() for name in names}) == len(names)
+    for name in names:
+        assert name.isprintable()
+        assert not set(name) & set('<>:"/\\|?*')
+        assert name[0] not in " ."
+        assert name.endswith(".png")
 
 
 def test_one_instruction_for_all(client):

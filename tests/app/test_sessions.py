@@ -38,6 +38,15 @@ def test_turns_build_on_each_other_and_know_the_earlier_ones(client, session):
     assert client.get(second["urls"]["input"]).content == client.get(first["images"][0]["url"]).content
 
 
+def test_a_session_stands_for_the_picture_it_began_with(client, session):
+    asked = {"image": session["id"], "instruction": "this"}
+    planned = client.post("/v1/plan", json=asked, headers={"Prefer": "wait=20"}).raise_for_status().json()
+    assert client.get(planned["urls"]["input"]).content == png(seed=5)
+    assert client.get(f"/v1/sessions/{session['id']}").json()["turns"] == []
+    unknown = client.post("/v1/plan", json={**asked, "image": "session_" + "0" * 32})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "image")
+
+
 def test_a_turn_waits_for_the_one_before(client, session):
     turns = [
         client.post(f"/v1/sessions/{session['id']}/turns", json={"instruction": f"slow paint {n}"}).json()

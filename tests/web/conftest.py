@@ -10,20 +10,35 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
+import numpy as np
 import PIL.Image
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from brushedit.masks import grow
+from brushedit.types import Mask
 from tests.server import Cluster, cluster, pixels
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTHS = {1440: 900, 768: 1024, 360: 740}
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds anything may take on a busy machine."""
+LOADING = 600.0
+"""Seconds until the networks are loaded on a busy machine."""
+STEPS = 20 if "SCREENSHOTS" in os.environ else 4
+"""Denoising steps: no test asks for beauty, so the networks take little of the tests' time."""
 TABLE = Path(__file__).parents[2] / "app" / "web" / "examples" / "table.png"
 TABLE_SIZE = (512, 384)
 CUBE, BALL, CONE, WALL = (0.30, 0.75), (0.68, 0.66), (0.15, 0.62), (0.6, 0.2)
 """Where something is in the example picture, in shares of its width and height."""
+TOYS = {
+    CUBE: (0.240, 0.521, 0.479, 0.857),
+    BALL: (0.623, 0.510, 0.803, 0.750),
+    CONE: (0.068, 0.417, 0.232, 0.701),
+}
+"""The box around each toy there: its corners in shares of width and height."""
+REACH = 24
+"""Pixels around a toy that its mask or its shadow's may take, and pixels past a mask that are blended, at most."""
 ENDED = ("succeeded", "failed", "canceled")
 ARGUMENTS = [
     "--headless",
@@ -55,10 +70,16 @@ def browser():
 
 @pytest.fixture(scope="session")
 def site(browser, tmp_path_factory) -> Iterator[Cluster]:
-    """The service with a stub painter, without keys."""
-    folder = tmp_path_factory.mktemp("site")
-    agent = "tests.web.seeing_agent:build"
-    with cluster(folder, "api", "worker", BRUSHEDIT_AGENT=agent, BRUSHEDIT_RATE_PER_MINUTE="100000") as made:
+    """The service as it is shipped, without keys: the toybox's own networks plan, locate and paint."""
+    shipped = {
+        "BRUSHEDIT_AGENT": "app.bootstrap:build_editor",
+        "BRUSHEDIT_PROFILE": "toybox",
+        "BRUSHEDIT_DEVICE": "cpu",
+        "BRUSHEDIT_RATE_PER_MINUTE": "100000",
+    }
+    with cluster(tmp_path_factory.mktemp("site"), "api", **shipped) as made:
+        made.start("worker")
+        made.wait_up("/readyz", LOADING)
         yield made
 
 
@@ -67,7 +88,6 @@ class Person:
 
     def __init__(self, page: Page, origin: str, client: httpx.Client) -> None:
         self.page, self.origin, self.client = page, origin, client
-        self.patience = PATIENCE
 
     def visit(self, where: str = "") -> None:
         self.page.goto(f"{self.origin}/{where}")
@@ -90,7 +110,7 @@ class Person:
             self.press(name)
         chooser.value.set_files(list(files))
 
-    def begin(self, path: Path = TABLE) -> str:
+    def open(self, path: Path = TABLE) -> str:
         """Open a picture; return the session's id."""
         self.visit()
         self.choose("Open a picture", path)
@@ -98,9 +118,24 @@ class Person:
         self.drawn()
         return self.session()["id"]
 
+    def begin(self, path: Path = TABLE) -> str:
+        """Open a picture to edit it in few steps; return the session's id."""
+        session = self.open(path)
+        self.options(Steps=STEPS)
+        return session
+
+    def options(self, **values: float) -> None:
+        """Set options of the turns to come, each by its label up to a comma."""
+        self.press("Options")
+        for label, value in values.items():
+            self.page.get_by_label(re.compile(rf"^{label}(,|$)")).fill(str(value))
+        self.press("Options")
+
     def say(self, words: str) -> dict:
-        """Say something; return the turn once its picture is shown."""
-        return self.makes(lambda: self.says(words))
+        """Say something that can be done; return the turn once its picture is shown."""
+        turn = self.makes(lambda: self.says(words))
+        assert turn["status"] == "succeeded", turn["error"]
+        return turn
 
     def says(self, words: str) -> None:
         box = self.page.get_by_label("Instruction", exact=True)
@@ -132,7 +167,7 @@ class Person:
 
     def wait(self, told: Callable):
         """Wait until a function returns something true; return that."""
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + PATIENCE
         while not (found := told()):
             assert time.monotonic() < deadline, "it did not come true"
             self.page.wait_for_timeout(30)
@@ -154,8 +189,22 @@ class Person:
     def picture(self, address: str):
         return pixels(self.client.get(address).raise_for_status().content)
 
-    def mask_of(self, turn: dict):
-        return self.picture(turn["regions"][0]["mask_url"])[:, :, 0] > 0
+    def mask_of(self, turn: dict, step: int = 0) -> Mask:
+        return self.picture(turn["regions"][step]["mask_url"])[:, :, 0] > 0
+
+    def changed_by(self, turn: dict, reach: int = REACH) -> Mask:
+        """Where a turn changed its picture: nowhere further than `reach` from a mask, and as it was said to be."""
+        before = self.picture(turn["urls"]["input"])
+        allowed = np.logical_or.reduce([self.mask_of(turn, step) for step in range(len(turn["regions"]))])
+        for image in turn["images"]:
+            after = self.picture(image["url"])
+            assert after.shape == before.shape
+            changed = (before != after).any(axis=2)
+            assert not changed[~grow(allowed, reach)].any()
+            assert image["outside_changed"] == 0
+            assert changed.mean() == pytest.approx(image["changed_fraction"], abs=0.001)
+            assert changed[allowed].mean() > 0.8
+        return changed
 
     def stages_of(self, turn: dict) -> list[str]:
         """Return what was told while a turn was carried out."""
@@ -221,6 +270,27 @@ class Person:
         if not line.is_visible():
             return 0.0
         return float(line.locator(".mask-share").inner_text().split()[1])
+
+
+def colour(picture: np.ndarray, at: tuple[float, float]) -> np.ndarray:
+    """Colour of a picture at a share of its width and height."""
+    height, width = picture.shape[:2]
+    return picture[int(at[1] * height), int(at[0] * width)].astype(int)
+
+
+def alike(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two colours are the same, but for what scaling makes of them."""
+    return bool(np.abs(np.subtract(one, other)).max() < 30)
+
+
+def on(toy: tuple[float, float], mask: Mask) -> bool:
+    """Whether a mask of the example picture covers a toy, and little else."""
+    height, width = mask.shape
+    x0, y0, x1, y1 = np.multiply(TOYS[toy], (width, height, width, height)).astype(int)
+    about = slice(max(0, y0 - REACH), y1 + REACH), slice(max(0, x0 - REACH), x1 + REACH)
+    return bool(
+        colour(mask, toy) and mask[about].sum() > 0.9 * mask.sum() and mask[y0:y1, x0:x1].mean() > 0.4
+    )
 
 
 @pytest.fixture

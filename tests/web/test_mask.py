@@ -1,21 +1,20 @@
 """The mask tools, by mouse, touch and pen, on small pictures and on a large one."""
 
 import io
+import json
 
 import numpy as np
 import PIL.Image
 import pytest
 
 from tests.server import pixels
-from tests.web.conftest import CUBE, TABLE, TABLE_SIZE
-
-PIXELS = TABLE_SIZE[0] * TABLE_SIZE[1]
+from tests.web.conftest import CUBE, TABLE, TABLE_SIZE, alike, colour, on
 
 
 @pytest.fixture
 def painter(person):
     """Somebody with a picture open and the mask tools in hand."""
-    person.begin()
+    person.open()
     person.press("Mask", exact=True)
     return person
 
@@ -86,16 +85,13 @@ def test_the_painted_mask_is_what_changes(anybody, snap):
     painter.drag((0.30, 0.6), (0.42, 0.62), (0.40, 0.75), (0.30, 0.75), (0.30, 0.68), (0.36, 0.68))
     snap(painter, "painting")
     mask = saved(painter)
-    painter.press("Options")
-    painter.page.get_by_label("Feather, px").fill("3")
-    turn = painter.say("make it blue")
+    painter.options(Reach=6, Feather=3)
+    turn = painter.say("make the cube green")
     assert np.array_equal(painter.mask_of(turn), mask)
-    before, after = pixels(TABLE.read_bytes()), painter.picture(turn["images"][0]["url"])
-    changed = (before != after).any(axis=2)
+    changed = painter.changed_by(turn, reach=6)
     assert 0.01 < mask.mean() < 0.2
-    assert not changed[~mask].any()
     assert changed[mask].mean() > 0.9
-    assert turn["options"]["blur"] == 3
+    assert (turn["options"]["grow"], turn["options"]["blur"]) == (6, 3)
     assert painter.covered() == 0, "the next turn begins without a mask"
 
 
@@ -150,22 +146,44 @@ def test_masks_come_from_files(painter):
     assert not saved(painter)[:, 128:].any()
 
 
-def test_a_click_selects_what_is_under_it_and_another_takes_away(painter):
+def test_a_click_selects_what_is_under_it_and_another_says_what_is_not(painter):
+    sent = []
+    painter.page.on("request", lambda request: request.method == "POST" and sent.append(request))
+
+    def selected(*points: tuple[float, float, bool]) -> np.ndarray:
+        """Return the mask of the latest request, having looked at that and at the page's mask."""
+        asked = json.loads(sent[-1].post_data)
+        width, height = TABLE_SIZE
+        for point, (x, y, positive) in zip(asked["points"], points, strict=True):
+            assert (point["x"], point["y"]) == (
+                pytest.approx(x * width, abs=2),
+                pytest.approx(y * height, abs=2),
+            )
+            assert point["positive"] == positive
+        made = painter.client.get("/v1/edits?limit=1").json()["data"][0]
+        mask = painter.mask_of(made)
+        painter.wait(lambda: painter.covered() == pytest.approx(100 * mask.mean(), abs=0.06))
+        assert np.array_equal(saved(painter), mask)
+        return mask
+
     painter.tool("Select by clicking")
-    painter.click(*CUBE)
+    with painter.page.expect_response("**/masks/0"):
+        painter.click(*CUBE)
     painter.page.locator(".mask-line").wait_for()
-    assert painter.covered() == pytest.approx(100 * 40 * 40 / PIXELS, abs=0.06)
+    assert on(CUBE, selected((*CUBE, True)))
+    beside = CUBE[0] + 0.05, CUBE[1]
     painter.page.keyboard.down("Alt")
-    painter.click(CUBE[0] + 20 / 512, CUBE[1])
+    with painter.page.expect_response("**/masks/0"):
+        painter.click(*beside)
     painter.page.keyboard.up("Alt")
-    painter.until("document.querySelector('.mask-share').textContent.includes('0.4 %')")
-    mask = saved(painter)
-    assert mask[288, 154 - 15]
-    assert not mask[288, 154 + 15]
+    selected((*CUBE, True), (*beside, False))
+    # The picture is there already: a click sends no more than where it was.
+    assert [request.url for request in sent] == [f"{painter.origin}/v1/plan"] * 2
+    assert max(len(request.post_data_buffer) for request in sent) < 500
 
 
 def test_zoom_and_pan_keep_the_picture_under_the_pointer(person):
-    person.begin()
+    person.open()
     canvas = person.page.locator("canvas.canvas")
     box = canvas.bounding_box()
     at = person.screen(*CUBE)
@@ -188,7 +206,7 @@ def test_zoom_and_pan_keep_the_picture_under_the_pointer(person):
 
 def test_fingers_paint_and_pinch(open_page):
     person = open_page(360, has_touch=True, is_mobile=True)
-    person.begin()
+    person.open()
     person.press("Mask", exact=True)
     device = person.page.context.new_cdp_session(person.page)
     middle = person.screen(0.5, 0.5)
@@ -255,7 +273,7 @@ def test_a_large_photo_stays_usable(person, tmp_path):
     photo = np.zeros((6000, 8000, 3), np.uint8)
     photo[:, :4000], photo[:, 4000:] = (40, 160, 60), (170, 60, 40)
     PIL.Image.fromarray(photo).save(path, quality=30)
-    person.begin(path)
+    person.open(path)
     left, right = person.shown_at(0.4, 0.5), person.shown_at(0.6, 0.5)
     assert np.allclose(left, (40, 160, 60), atol=8)
     assert np.allclose(right, (170, 60, 40), atol=8)
@@ -279,3 +297,44 @@ def test_a_large_photo_stays_usable(person, tmp_path):
     across = [person.coloured(x, box["height"] / 2) for x in (box["width"] / 2 - 60, box["width"] / 2 + 60)]
     assert across[0][1] > 120 > across[1][1], "at full size the edge in the middle is sharp and in its place"
     assert person.page.evaluate("performance.memory.usedJSHeapSize") < 300e6
+
+
+def test_a_large_photo_is_edited(person, tmp_path):
+    """48 million pixels: painted over by hand, the plan seen and changed, painted, and compared with what was sent."""
+    path = tmp_path / "large.png"
+    photo = PIL.Image.open(TABLE).convert("RGB").resize((8000, 6000), PIL.Image.Resampling.NEAREST)
+    photo.save(path, compress_level=1)
+    before = np.asarray(photo)
+    person.begin(path)
+    person.press("Mask", exact=True)
+    person.tool("Ellipse")
+    person.drag((0.25, 0.55), (0.45, 0.80))
+    assert person.covered() == pytest.approx(100 * np.pi / 4 * 0.2 * 0.25, rel=0.03)
+    person.page.get_by_label("Instruction", exact=True).fill("make the cube green")
+    person.press("Plan", exact=True)
+    person.page.get_by_role("button", name="Paint this").wait_for()
+    person.page.locator(".proposal .chip", has_text="Caption").click()
+    field = person.page.get_by_label("Caption", exact=True)
+    field.fill("a yellow cube")
+    field.press("Enter")
+    person.page.locator(".proposal[aria-busy=false] .chip", has_text="a yellow cube").wait_for()
+    turn = person.makes(lambda: person.press("Paint this"))
+    assert turn["status"] == "succeeded", turn["error"]
+    assert turn["plan"]["steps"][0]["caption"] == "a yellow cube"
+    assert (turn["width"], turn["height"]) == (8000, 6000)
+    mask = person.mask_of(turn)
+    ys, xs = np.nonzero(mask)
+    ends = np.divide((xs.min(), xs.max(), ys.min(), ys.max()), (8000, 8000, 6000, 6000))
+    assert ends == pytest.approx((0.25, 0.45, 0.55, 0.80), abs=0.01)
+    after = person.picture(turn["images"][0]["url"])
+    assert after.shape == before.shape
+    changed = (before != after).any(axis=2)
+    assert changed[mask].mean() > 0.9
+    # The blend may reach past the mask, by little; all else is what was sent.
+    around = np.zeros_like(changed)
+    around[ys.min() - 400 : ys.max() + 401, xs.min() - 400 : xs.max() + 401] = True
+    assert not changed[~around].any()
+    assert turn["images"][0]["outside_changed"] == 0
+    assert changed.mean() == pytest.approx(turn["images"][0]["changed_fraction"], abs=0.001)
+    assert alike(person.shown_at(*CUBE), colour(after, CUBE))
+    assert not alike(person.shown_at(*CUBE), colour(before, CUBE))

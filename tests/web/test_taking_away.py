@@ -12,18 +12,18 @@ from tests.web.conftest import TABLE
 def test_variants_are_a_grid_and_one_is_gone_on_with(anybody):
     person = anybody
     person.begin()
-    person.press("Options")
-    person.page.get_by_label("Variants").fill("4")
-    person.page.get_by_label("Seed", exact=True).fill("3")
+    person.options(Variants=4, Seed=3)
     turn = person.say("make the cube yellow")
     assert [image["seed"] for image in turn["images"]] == [3, 4, 5, 6]
+    person.changed_by(turn)
+    assert len({person.picture(image["url"]).tobytes() for image in turn["images"]}) == 4
     places = [thumb.bounding_box() for thumb in person.page.locator(".thumb").all()]
     assert len({(round(box["x"]), round(box["y"])) for box in places}) == 4
     assert len({round(box["x"]) for box in places}) > 1
     person.press("Continue with variant 3")
     person.shows(turn["images"][2]["url"])
-    person.page.get_by_label("Variants").fill("1")
-    second = person.say("and now the ball")
+    person.options(Variants=1)
+    second = person.say("make the ball green")
     chosen = person.picture(turn["images"][2]["url"])
     assert (person.picture(second["urls"]["input"]) == chosen).all()
 
@@ -36,6 +36,8 @@ def test_the_same_again_has_a_new_seed(person):
     assert second["plan"] == first["plan"]
     assert second["parent_id"] == first["parent_id"]
     assert "located" not in person.stages_of(second)
+    one, other = (person.picture(turn["images"][0]["url"]) for turn in (first, second))
+    assert (one != other).any()
 
 
 def test_copied_code_does_the_same_again(person, tmp_path):
@@ -46,7 +48,7 @@ def test_copied_code_does_the_same_again(person, tmp_path):
     person.press("Mask", exact=True)
     person.tool("Ellipse")
     person.drag((0.4, 0.4), (0.6, 0.6))
-    turn = person.say('it\'s "blue"')
+    turn = person.say('it\'s the "ball": make it green')
     wanted = person.picture(turn["images"][0]["url"])
     person.press("Copy as code, or download")
     environment = os.environ | {"BRUSHEDIT_API_KEY": "none", "NO_PROXY": "127.0.0.1"}
@@ -76,8 +78,7 @@ def test_copied_code_does_the_same_again(person, tmp_path):
 
 def test_a_download_carries_its_recipe_and_dropping_it_restores_that(anybody):
     anybody.begin()
-    anybody.press("Options")
-    anybody.page.get_by_label("Guidance").fill("5.5")
+    anybody.options(Guidance=5.5)
     turn = anybody.say("make the cube yellow")
     anybody.press("Copy as code, or download")
     with anybody.page.expect_download() as download:
