@@ -10,24 +10,40 @@ from brushedit.errors import InvalidOption
 
 if TYPE_CHECKING:
     import torch
+    from rich.console import Console
 
     from brushedit.training.loop import Budget, Progress
 
 _LINE_EVERY = 30.0
 """Seconds of training between two lines of a log."""
 
-MINDS = ("instructor", "segmenter", "detector")
+MINDS = ("detector", "segmenter", "instructor")
+_SHARES = {
+    "vae": 790,
+    "text": 240,
+    "base": 10000,
+    "brushnet": 3600,
+    "detector": 8400,
+    "segmenter": 3650,
+    "instructor": 16500,
+}
+"""Seconds that each of the shipped networks took, on a share of two cores; in this order they build on each other."""
 
 
 def train(
     name: Annotated[
         str,
-        typer.Argument(help="vae, text, base, brushnet (in this order), instructor, segmenter, detector."),
+        typer.Argument(
+            help="vae, text, base, brushnet (in this order), detector, segmenter, instructor; all: one after another."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of checkpoints, data and the finished network.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps; reproducible.")] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="Stop after so many seconds of training.")
+        float | None,
+        typer.Option(
+            min=1, help="Stop after so many seconds of training; all share them as the shipped ones did."
+        ),
     ] = None,
     sheet_every: Annotated[
         float, typer.Option(min=0.1, help="Minutes between two sample sheets in OUT/sheets.")
@@ -39,18 +55,29 @@ def train(
         raise InvalidOption("give either --steps or --seconds", param="steps")
 
     from rich.console import Console
-    from rich.progress import Progress as Bar
 
     from brushedit.training.loop import Budget
     from models.placement import choose_device
 
-    budget = Budget(steps=steps, seconds=seconds)
+    names = tuple(_SHARES) if name == "all" else (name,)
     console = Console(stderr=True)
+    for one in names:
+        share = 1.0 if seconds is None or name != "all" else _SHARES[one] / sum(_SHARES.values())
+        budget = Budget(steps=steps, seconds=None if seconds is None else share * seconds)
+        _train(one, out, budget, choose_device(device), 60 * sheet_every, console)
+
+
+def _train(
+    name: str, out: Path, budget: "Budget", device: "torch.device", sheet_every: float, console: "Console"
+) -> None:
+    """Train one network, and show how far it is."""
+    from rich.progress import Progress as Bar
+
     last: Progress | None = None
     told = 0.0
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"training {name}", total=1.0)
-        for last in _progress(name, out, budget, choose_device(device), 60 * sheet_every):
+        for last in _progress(name, out, budget, device, sheet_every):
             line = f"step {last.step}, loss {last.loss:.4f}, {last.samples_per_second:.0f} samples/s"
             bar.update(task, completed=last.done, description=line)
             if not console.is_terminal and last.seconds - told > _LINE_EVERY:
@@ -72,9 +99,7 @@ def _progress(
     if name in training.STAGES:
         return training.train(name, out, budget, device=device, sheet_every=sheet_every)
     if name not in MINDS:
-        raise InvalidOption(
-            f"unknown network {name!r}; known: {', '.join((*training.STAGES, *MINDS))}", param="name"
-        )
+        raise InvalidOption(f"unknown network {name!r}; known: {', '.join((*_SHARES, 'all'))}", param="name")
     if name == "segmenter":
         return train_segmenter.train_segmenter(out, budget, device=device, sheet_every=sheet_every)
     if name == "detector":

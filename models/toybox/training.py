@@ -1,7 +1,6 @@
 """The toybox's painters, trained one after the other: autoencoder, text encoder, base model, BrushNet."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +57,3 @@ def train(
     yield from stage.train(
         out, Crops(out / "crops", stage.crops), budget, device=device, sheet_every=sheet_every
     )
-
-
-def collect(out: Path, weights: Path) -> None:
-    """Copy what was trained, without checkpoints and data, to where profiles look for it."""
-    for part in ("base_model", "brushnetX"):
-        shutil.copytree(out / part, weights / part, dirs_exist_ok=True)

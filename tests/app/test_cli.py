@@ -310,3 +310,20 @@ def test_train_goes_on_from_its_checkpoint(brushedit, folder):
     assert (folder / "runs" / "sam" / "model.safetensors").is_file()
     assert brushedit("train", "nonsense", "--out", "runs", "--steps", "1")[0] == 1
     assert brushedit("train", "segmenter", "--out", "runs")[0] == 1
+
+
+def test_train_all_shares_the_time(brushedit, monkeypatch):
+    begun = []
+
+    def progress(name, out, budget, device, sheet_every):
+        begun.append((name, budget.seconds, budget.steps))
+        yield from ()
+
+    monkeypatch.setattr("app.commands.train._progress", progress)
+    assert brushedit("train", "all", "--out", "runs", "--seconds", "1000", "--device", "cpu")[0] == 0
+    assert [name for name, _, _ in begun][:4] == ["vae", "text", "base", "brushnet"]
+    assert sum(seconds for _, seconds, _ in begun) == pytest.approx(1000)
+    begun.clear()
+    assert brushedit("train", "all", "--out", "runs", "--steps", "3", "--device", "cpu")[0] == 0
+    assert {(seconds, steps) for _, seconds, steps in begun} == {(None, 3)}
+    assert len(begun) == 7
