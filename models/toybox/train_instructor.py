@@ -76,7 +76,7 @@ class InstructorRecipe:
     parts: int = 2
     broken: float = 0.15
     invented: float = 0.5
-    steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=2e-3, warmup=100, hold=0.4, ema=0.995))
+    steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=2e-3, warmup=100, hold=0.6, ema=0.995))
 
 
 def make_instructor(
