@@ -18,6 +18,7 @@ import { h } from "./dom.js";
 const FIELDS = [
   { name: "samples", label: "Variants", hint: "1", min: 1, max: 8, step: 1 },
   { name: "seed", label: "Seed", hint: "random", min: 0, step: 1 },
+  { name: "tries", label: "Tries", hint: "auto", min: 1, max: 16, step: 1 },
   { name: "steps", label: "Steps", hint: "20", min: 1, max: 200, step: 1 },
   { name: "guidance", label: "Guidance", hint: "7.5", min: 0, max: 50, step: 0.1 },
   { name: "strength", label: "Strength", hint: "1", min: 0.05, max: 1, step: 0.05 },
