@@ -67,8 +67,6 @@ class Case:
     instruction : str
     steps : tuple of ExpectedStep
         Empty where the instructor shall decline.
-    otherwise : tuple of ExpectedStep
-        Another plan that comes to the same; empty where there is none.
     declines : bool
     history : tuple of PastTurn
     tags : tuple of str
@@ -77,7 +75,6 @@ class Case:
 
     instruction: str
     steps: tuple[ExpectedStep, ...]
-    otherwise: tuple[ExpectedStep, ...] = ()
     declines: bool = False
     history: tuple[PastTurn, ...] = ()
     tags: tuple[str, ...] = ()
@@ -146,17 +143,9 @@ def ask(instructor: Instructor, case: Case, picture: Image) -> Outcome:
 
 def judge(case: Case, plan: EditPlan) -> Outcome:
     """Return which parts of a plan are as a case expects; all are wrong where the number of steps is."""
-    expected = next(
-        (
-            steps
-            for steps in (case.otherwise, case.steps)
-            if [step.kind for step in steps] == [step.kind for step in plan.steps]
-        ),
-        case.steps,
-    )
-    if case.declines or len(plan.steps) != len(expected):
+    if case.declines or len(plan.steps) != len(case.steps):
         return Outcome(case, plan, "", *[False] * 4)
-    pairs = list(zip(plan.steps, expected, strict=True))
+    pairs = list(zip(plan.steps, case.steps, strict=True))
     return Outcome(
         case,
         plan,
