@@ -12,6 +12,8 @@ from brushedit.types import Box, EditKind, EditStep, Image, Mask, Region
 _MOSTLY: Final = 0.7
 """Share of a detection's box that lies within the box of what was painted, if it is a sight of that."""
 
+_ANYTHING: Final = "object"
+
 
 @final
 class Critic:
@@ -31,7 +33,8 @@ class Critic:
     def margin(self, image: Image, painted: Mask, step: EditStep, region: Region) -> float | None:
         """Return how far a result is on the right side of the floor; None where a detector cannot tell.
 
-        A thing that was asked for must be seen where it was painted (each of several), a removed one must not.
+        A thing that was asked for must be seen where it was painted (each of several); where one was removed, neither
+        it nor anything else may be.
 
         Parameters
         ----------
@@ -48,7 +51,10 @@ class Critic:
                 wanted = max(1, len(region.chosen))
                 return (seen[wanted - 1] if len(seen) >= wanted else 0.0) - self._floor
             case EditKind.REMOVE:
-                return self._floor - max(self._seen(image, painted, step.target), default=0.0)
+                # What stands in its place may be of another colour, or nothing that has a name.
+                phrases = {step.target, bare_noun(step.target).split(" ")[-1], _ANYTHING}
+                seen = [score for phrase in sorted(phrases) for score in self._seen(image, painted, phrase)]
+                return self._floor - max(seen, default=0.0)
             case EditKind.BACKGROUND | EditKind.GLOBAL:
                 return None
 

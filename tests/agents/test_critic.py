@@ -32,6 +32,13 @@ def test_a_removed_thing_must_not_be_seen_there():
     assert margin(EditKind.REMOVE, (BESIDE, 0.9)) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("left_over", ["blue cube", "cube", "object"])
+def test_nothing_may_be_seen_where_something_was_removed(left_over):
+    step = EditStep(EditKind.REMOVE, "blue cube", "empty background")
+    critic = Critic(NamedBoxes(**{left_over: [(INSIDE, 0.7)]}), floor=0.4)
+    assert critic.margin(IMAGE, PAINTED, step, Region(PAINTED)) == pytest.approx(-0.3)
+
+
 def test_each_of_several_things_must_be_seen():
     both = PAINTED | masks.from_box(Box(65, 5, 85, 25), 60, 120)
     assert margin(EditKind.LOCAL, (INSIDE, 0.9), painted=both, chosen=2) == pytest.approx(-0.4)
