@@ -123,7 +123,7 @@ def _plain(rng: np.random.Generator, split: Split, aspect: float, turns: int) ->
         asked = request(rng, form, past.scene)
         if asked is not None:
             said = (
-                _sparing(rng, split, past.scene, asked) if form == "remove" and rng.random() < 0.15 else None
+                _sparing(rng, split, past.scene, asked) if form == "remove" and rng.random() < 0.25 else None
             )
             return _example(past, said or _said(rng, asked, split), Edit(asked.changes), form)
 
@@ -136,7 +136,10 @@ def _sparing(rng: np.random.Generator, split: Split, scene: Scene, asked: Reques
     if set(resolve(scene, other)) & set(asked.changes[0].targets):
         return None
     template = choose(rng, part(phrases()["sparing"]["commands"], split))
-    words = template.format(x=_command(rng, asked, split), y=thing_words(rng, other, 1))
+    # Half of them in the very words that contradictions have.
+    plain = choose(rng, ("remove {t}", "delete {t}", "take {t} away", "erase {t}")).format_map(asked.slots)
+    command = plain if rng.random() < 0.5 else _command(rng, asked, split)
+    words = template.format(x=command, y=thing_words(rng, other, 1))
     return _finished(rng, words, split)
 
 
@@ -152,6 +155,8 @@ def _following(rng: np.random.Generator, split: Split, aspect: float, turns: int
 def _twofold(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
     """Draw two requests in one instruction, the second about something the first leaves alone."""
     forms = (_lot(rng, ALONE), _lot(rng, ALONE))
+    if rng.random() < 0.25:
+        forms = (forms[0], forms[0])
     while forms[0] == forms[1] and forms[0] in _ONCE:
         forms = (_lot(rng, ALONE), _lot(rng, ALONE))
     while True:
@@ -160,6 +165,10 @@ def _twofold(rng: np.random.Generator, split: Split, aspect: float, turns: int) 
         second = first and request(rng, forms[1], first.changes[-1].after, single=True)
         if first and second and _apart(past.scene, first, second):
             one, other = (_command(rng, asked, split) for asked in (first, second))
+            if first.form == second.form and rng.random() < 0.6:
+                # "Make the cube yellow and make the ball green": people say it the same way twice.
+                same = _template(rng, first.form, split, 1.0)[0]
+                one, other = (same.format_map(asked.slots) for asked in (first, second))
             joined = choose(rng, part(phrases()["joined"]["commands"], split)).format(x=one, y=other)
             edit = Edit((*first.changes, *second.changes))
             return _example(past, _finished(rng, joined, split), edit, "+".join(forms))

@@ -188,18 +188,27 @@ def test_a_bug_ends_one_item_alone(folder, tmp_path, agent):
 
 def test_an_interrupted_run_keeps_what_it_has(folder, tmp_path, agent):
     (folder / "b.txt").write_text("interrupt")
-    edit = agent.edit
+    edit, seen = agent.edit, threading.Event()
+
+    def handle(*_):
+        seen.set()
+        raise KeyboardInterrupt
 
     def interrupted(request, regions=None):
         if request.instruction == "interrupt":
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            time.sleep(0.5)  # the main thread has to have seen it
+            assert seen.wait(60)
+            time.sleep(0.5)  # the main thread has to have told the others
         return edit(request, regions)
 
     agent.edit = interrupted
-    result = CliRunner().invoke(
-        cli, ["batch", str(folder), "-o", str(tmp_path / "out"), "--instruction", "x"]
-    )
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        result = CliRunner().invoke(
+            cli, ["batch", str(folder), "-o", str(tmp_path / "out"), "--instruction", "x"]
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.exit_code != 0
     assert [line["item"] for line in lines(tmp_path / "out")] == ["a.png"]
     del agent.edit
