@@ -2,12 +2,10 @@
 
 from typing import Final, final
 
-import cv2
-import numpy as np
-
 from agents.ports import Detector
 from agents.wording import bare_noun
-from brushedit.types import Box, EditKind, EditStep, Image, Mask, Region
+from brushedit import masks
+from brushedit.types import EditKind, EditStep, Image, Mask, Region
 
 _MOSTLY: Final = 0.7
 """Share of a detection's box that lies within the box of what was painted, if it is a sight of that."""
@@ -60,8 +58,7 @@ class Critic:
 
     def _seen(self, image: Image, painted: Mask, phrase: str) -> list[float]:
         """Return the scores of what the detector sees in the painted places, best first."""
-        _, _, places, _ = cv2.connectedComponentsWithStats(painted.astype(np.uint8))
-        boxes = [Box(int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, _ in places[1:]]
+        boxes = masks.components(painted)
         return [
             found.score
             for found in self._detector.detect(image, phrase)

@@ -92,8 +92,10 @@ class Locator:
 
         That is the mask, or without one what the segmenter makes of the box and the points.
         """
-        if request.mask_mode == "replace" or request.mask is not None:
-            return None if request.mask_mode == "replace" else request.mask
+        if request.mask_mode == "replace":
+            return None
+        if request.mask is not None:
+            return request.mask
         return self._segmenter.segment(request.image, _clipped(request.box, request.image), request.points)[0]
 
     def _find(self, image: Image, step: EditStep, request: EditRequest) -> Region:

@@ -17,17 +17,8 @@ if TYPE_CHECKING:
 _LINE_EVERY = 30.0
 """Seconds of training between two lines of a log."""
 
-MINDS = ("detector", "segmenter", "instructor")
-_SHARES = {
-    "vae": 790,
-    "text": 240,
-    "base": 10000,
-    "brushnet": 3600,
-    "detector": 8400,
-    "segmenter": 3650,
-    "instructor": 16500,
-}
-"""Seconds that each of the shipped networks took, on a share of two cores; in this order they build on each other."""
+MINDS = {"detector": 8400, "segmenter": 3650, "instructor": 18400}
+"""The networks that do not paint, and the seconds that the shipped ones took, on a share of two cores."""
 
 
 def train(
@@ -59,12 +50,19 @@ def train(
     from brushedit.training.loop import Budget
     from models.placement import choose_device
 
-    names = tuple(_SHARES) if name == "all" else (name,)
+    shares = _shares() if name == "all" else {name: 1.0}
     console = Console(stderr=True)
-    for one in names:
-        share = 1.0 if seconds is None or name != "all" else _SHARES[one] / sum(_SHARES.values())
+    for one, share in shares.items():
         budget = Budget(steps=steps, seconds=None if seconds is None else share * seconds)
         _train(one, out, budget, choose_device(device), 60 * sheet_every, console)
+
+
+def _shares() -> dict[str, float]:
+    """Return all networks in the order they build on each other, each with its share of the shipped ones' time."""
+    from models.toybox.training import STAGES
+
+    took = {name: stage.seconds for name, stage in STAGES.items()} | MINDS
+    return {name: seconds / sum(took.values()) for name, seconds in took.items()}
 
 
 def _train(
@@ -99,7 +97,9 @@ def _progress(
     if name in training.STAGES:
         return training.train(name, out, budget, device=device, sheet_every=sheet_every)
     if name not in MINDS:
-        raise InvalidOption(f"unknown network {name!r}; known: {', '.join((*_SHARES, 'all'))}", param="name")
+        raise InvalidOption(
+            f"unknown network {name!r}; known: {', '.join((*_shares(), 'all'))}", param="name"
+        )
     if name == "segmenter":
         return train_segmenter.train_segmenter(out, budget, device=device, sheet_every=sheet_every)
     if name == "detector":

@@ -18,7 +18,6 @@ from models.toybox.follow_ups import AFTER, follow_up
 from models.toybox.grammar import (
     Split,
     choose,
-    key_words,
     part,
     phrases,
     place_words,
@@ -27,15 +26,9 @@ from models.toybox.grammar import (
 )
 from models.toybox.references import Reference, fitting, resolve, sample_reference
 from models.toybox.requests import ALONE, Request, request
+from models.toybox.saying import articled, as_command, draw_template, finish, say
 from models.toybox.scenes import Color, Scene, sample_scene
 from models.toybox.shapes import Kind
-from models.toybox.typos import with_typos
-
-CHATTY = 0.06
-"""Share of the instructions with some talk before the wish, and share with some after it."""
-
-TYPOS = 0.15
-"""Share of the instructions with one or two mistyped words."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,7 @@ def _happened(
                 # "It" would be either of two things.
                 break
             edit = Edit(done.changes)
-            said.append(Turn(_said(rng, done, split), edit.plan))
+            said.append(Turn(say(rng, done, split), edit.plan))
             change, scene = done.changes[len(done.changes) - 1], edit.after
         if len(said) == turns:
             return _Past(scene, tuple(said), change)
@@ -125,7 +118,7 @@ def _plain(rng: np.random.Generator, split: Split, aspect: float, turns: int) ->
             said = (
                 _sparing(rng, split, past.scene, asked) if form == "remove" and rng.random() < 0.25 else None
             )
-            return _example(past, said or _said(rng, asked, split), Edit(asked.changes), form)
+            return _example(past, said or say(rng, asked, split), Edit(asked.changes), form)
 
 
 def _sparing(rng: np.random.Generator, split: Split, scene: Scene, asked: Request) -> str | None:
@@ -138,9 +131,9 @@ def _sparing(rng: np.random.Generator, split: Split, scene: Scene, asked: Reques
     template = choose(rng, part(phrases()["sparing"]["commands"], split))
     # Half of them in the very words that contradictions have.
     plain = choose(rng, ("remove {t}", "delete {t}", "take {t} away", "erase {t}")).format_map(asked.slots)
-    command = plain if rng.random() < 0.5 else _command(rng, asked, split)
+    command = plain if rng.random() < 0.5 else as_command(rng, asked, split)
     words = template.format(x=command, y=thing_words(rng, other, 1))
-    return _finished(rng, words, split)
+    return finish(rng, words, split)
 
 
 def _following(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
@@ -149,7 +142,7 @@ def _following(rng: np.random.Generator, split: Split, aspect: float, turns: int
         past = _happened(rng, split, aspect, max(1, turns), last=choose(rng, AFTER[form][1]))
         asked = None if past.change is None else follow_up(rng, form, past.change)
         if asked is not None:
-            return _example(past, _said(rng, asked, split), Edit(asked.changes), form)
+            return _example(past, say(rng, asked, split), Edit(asked.changes), form)
 
 
 def _twofold(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
@@ -164,14 +157,14 @@ def _twofold(rng: np.random.Generator, split: Split, aspect: float, turns: int) 
         first = request(rng, forms[0], past.scene, single=True)
         second = first and request(rng, forms[1], first.changes[-1].after, single=True)
         if first and second and _apart(past.scene, first, second):
-            one, other = (_command(rng, asked, split) for asked in (first, second))
+            one, other = (as_command(rng, asked, split) for asked in (first, second))
             if first.form == second.form and rng.random() < 0.6:
                 # "Make the cube yellow and make the ball green": people say it the same way twice.
-                same = _template(rng, first.form, split, 1.0)[0]
+                same = draw_template(rng, first.form, split, 1.0)[0]
                 one, other = (same.format_map(asked.slots) for asked in (first, second))
             joined = choose(rng, part(phrases()["joined"]["commands"], split)).format(x=one, y=other)
             edit = Edit((*first.changes, *second.changes))
-            return _example(past, _finished(rng, joined, split), edit, "+".join(forms))
+            return _example(past, finish(rng, joined, split), edit, "+".join(forms))
 
 
 def _apart(scene: Scene, first: Request, second: Request) -> bool:
@@ -208,7 +201,7 @@ def _absent(rng: np.random.Generator, split: Split, aspect: float, turns: int) -
         new = tuple(c for c in Color if c is not color)[rng.integers(len(Color) - 1)]
         step = EditStep(EditKind.LOCAL, target, with_article(f"{new} {kind}"))
         asked = Request("recolor", (), {"t": words, "c": str(new)})
-    return Example(past.scene, past.turns, _said(rng, asked, split), EditPlan((step,)), "", None, "absent")
+    return Example(past.scene, past.turns, say(rng, asked, split), EditPlan((step,)), "", None, "absent")
 
 
 def _declined(rng: np.random.Generator, split: Split, aspect: float, turns: int) -> Example:
@@ -230,7 +223,7 @@ def _declined(rng: np.random.Generator, split: Split, aspect: float, turns: int)
             "w": words["backgrounds"],
         }
         template = choose(rng, part(table[topic]["sentences"], split))
-        text = _finished(rng, _articled(template.format_map(slots)), split)
+        text = finish(rng, articled(template.format_map(slots)), split)
     return Example(past.scene, past.turns, text, None, table[topic]["reply"], None, topic)
 
 
@@ -252,7 +245,7 @@ def _with_unknown(rng: np.random.Generator, split: Split, past: _Past, topic: st
         "colors": {"c": word, "a": with_article(f"{word} {kind}")},
         "backgrounds": {"b": word},
     }[words][slot]
-    return _said(rng, replace(known, slots={**known.slots, slot: unknown}), split)
+    return say(rng, replace(known, slots={**known.slots, slot: unknown}), split)
 
 
 _UNKNOWN: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
@@ -313,53 +306,3 @@ def _noise(rng: np.random.Generator) -> str:
         "".join(letters[i] for i in rng.integers(len(letters), size=rng.integers(3, 9)))
         for _ in range(rng.integers(1, 4))
     )
-
-
-def _articled(text: str) -> str:
-    """Put "an" for "a" before vowels, as slots were filled blindly."""
-    words = text.split(" ")
-    return " ".join(
-        with_article(after)[: -len(after) - 1] if word == "a" and after else word
-        for word, after in zip(words, [*words[1:], ""], strict=True)
-    )
-
-
-def _template(
-    rng: np.random.Generator, form: str, split: Split, share_of_commands: float
-) -> tuple[str, bool]:
-    """Draw a template of a form, and tell whether it is a command."""
-    table: Mapping[str, list[str]] = phrases()[form]
-    command = rng.random() < share_of_commands
-    return choose(rng, part(table["commands" if command else "sentences"], split)), command
-
-
-def _command(rng: np.random.Generator, request: Request, split: Split) -> str:
-    return _template(rng, request.form, split, 1.0)[0].format_map(request.slots)
-
-
-def _said(rng: np.random.Generator, request: Request, split: Split) -> str:
-    """Put a request into words, with politeness around some of the commands."""
-    template, command = _template(rng, request.form, split, 0.7)
-    text = template.format_map(request.slots)
-    if command and rng.random() < 0.35:
-        text = choose(rng, part(phrases()["polite"]["commands"], split)).format(x=text)
-    return _finished(rng, text, split)
-
-
-def _finished(rng: np.random.Generator, text: str, split: Split) -> str:
-    """Write a sentence as people do: chatty, hasty, careful, loud, now and then mistyped."""
-    chatty = phrases()["chatty"]
-    if rng.random() < CHATTY:
-        text = f"{choose(rng, part(chatty['before'], split))} {text}"
-    if rng.random() < CHATTY and not text.endswith("?"):
-        text = f"{text}{choose(rng, (', ', ' '))}{choose(rng, part(chatty['after'], split))}"
-    if rng.random() < 0.06:
-        text = " ".join(word for word in text.split(" ") if word not in ("the", "a", "an"))
-    if rng.random() < TYPOS:
-        text = with_typos(rng, text, key_words(), count=int(rng.integers(1, 3)))
-    case = rng.random()
-    if case < 0.45:
-        return text
-    text = text.upper() if case > 0.98 else text[:1].upper() + text[1:]
-    closed = text.endswith(("?", ".", "!"))
-    return text if closed or case < 0.65 else text + ("!" if case > 0.92 else ".")

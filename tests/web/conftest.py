@@ -137,6 +137,14 @@ class Person:
         assert turn["status"] == "succeeded", turn["error"]
         return turn
 
+    def recaptions(self, words: str) -> None:
+        """Change the caption of the plan that is proposed."""
+        self.page.locator(".proposal .chip", has_text="Caption").click()
+        field = self.page.get_by_label("Caption", exact=True)
+        field.fill(words)
+        field.press("Enter")
+        self.page.locator(".proposal[aria-busy=false] .chip", has_text=words).wait_for()
+
     def says(self, words: str) -> None:
         box = self.page.get_by_label("Instruction", exact=True)
         box.fill(words)

@@ -313,11 +313,7 @@ def test_a_large_photo_is_edited(person, tmp_path):
     person.page.get_by_label("Instruction", exact=True).fill("make the cube green")
     person.press("Plan", exact=True)
     person.page.get_by_role("button", name="Paint this").wait_for()
-    person.page.locator(".proposal .chip", has_text="Caption").click()
-    field = person.page.get_by_label("Caption", exact=True)
-    field.fill("a yellow cube")
-    field.press("Enter")
-    person.page.locator(".proposal[aria-busy=false] .chip", has_text="a yellow cube").wait_for()
+    person.recaptions("a yellow cube")
     turn = person.makes(lambda: person.press("Paint this"))
     assert turn["status"] == "succeeded", turn["error"]
     assert turn["plan"]["steps"][0]["caption"] == "a yellow cube"

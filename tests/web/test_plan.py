@@ -149,11 +149,7 @@ def test_a_plan_can_be_seen_and_changed_before_painting(person, snap):
     person.page.locator(".proposal[aria-busy=false] .chip", has_text="Caption").wait_for()
     person.page.get_by_role("button", name=f"{number + 1} · object", pressed=True).wait_for()
     person.wait(lambda: person.shown_at(*toy) != before)
-    person.page.locator(".proposal .chip", has_text="Caption").click()
-    field = person.page.get_by_label("Caption", exact=True)
-    field.fill("a purple ball")
-    field.press("Enter")
-    person.page.locator(".proposal[aria-busy=false] .chip", has_text="a purple ball").wait_for()
+    person.recaptions("a purple ball")
     turn = person.makes(lambda: person.press("Paint this"))
     assert turn["plan"]["steps"][0]["caption"] == "a purple ball"
     assert on(toy, person.mask_of(turn))
