@@ -141,6 +141,28 @@ def network(
 
 
 @cli.command()
+def ablation(
+    out: Annotated[Path, typer.Argument(help="Where `brushedit train ablation` put what it trained.")],
+    count: Annotated[int, typer.Option("--n", min=1, help="How many fresh additions, and removals.")] = 96,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    output: FolderOption = Path("eval-ablation"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Compare ways to show a masked picture to the same base model, the paper's ablation in small."""
+    from brushedit.evaluation.report import markdown_table
+    from models.placement import choose_device
+    from models.toybox.ablation import open_painters
+    from models.toybox.ablation_scores import measure, ways
+
+    _make(output)
+    found = ways(out, open_painters(out, choose_device(device)))
+    told = {name: measure(way, seed, count) for name, way in _progress(found.items(), "painting")}
+    columns = list(next(iter(told.values())))
+    typer.echo(markdown_table(["way", *columns], [[name, *row.values()] for name, row in told.items()]))
+    _write(output / "ablation.json", json.dumps({"n": count, "seed": seed, "ways": told}, indent=1).encode())
+
+
+@cli.command()
 def plans(
     script: Annotated[Path, typer.Argument(help="JSON lines of instructions and what is expected.")] = Path(
         "tests/data/plans.jsonl"

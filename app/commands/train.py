@@ -25,7 +25,8 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="vae, text, base, brushnet (in this order), detector, segmenter, instructor; all: one after another."
+            help="vae, text, base, brushnet (in this order), detector, segmenter, instructor; all: one after another; "
+            "ablation: other ways to show a masked picture, for `brushedit eval ablation`."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of checkpoints, data and the finished network.")],
@@ -59,9 +60,9 @@ def train(
 
 def _shares() -> dict[str, float]:
     """Return all networks in the order they build on each other, each with its share of the shipped ones' time."""
-    from models.toybox.training import STAGES
+    from models.toybox.training import PAINTERS, STAGES
 
-    took = {name: stage.seconds for name, stage in STAGES.items()} | MINDS
+    took = {name: STAGES[name].seconds for name in PAINTERS} | MINDS
     return {name: seconds / sum(took.values()) for name, seconds in took.items()}
 
 
@@ -98,7 +99,7 @@ def _progress(
         return training.train(name, out, budget, device=device, sheet_every=sheet_every)
     if name not in MINDS:
         raise InvalidOption(
-            f"unknown network {name!r}; known: {', '.join((*_shares(), 'all'))}", param="name"
+            f"unknown network {name!r}; known: {', '.join((*_shares(), 'all', 'ablation'))}", param="name"
         )
     if name == "segmenter":
         return train_segmenter.train_segmenter(out, budget, device=device, sheet_every=sheet_every)

@@ -115,7 +115,7 @@ def prepare(
 
 @final
 class BrushDataDraw:
-    """Draws batches from BrushData for `brushedit.training.brushnet.BrushNetObjective`.
+    """Draws batches from BrushData for `brushedit.training.brushnet.InpaintingObjective`.
 
     Parameters
     ----------

@@ -255,6 +255,7 @@ class Crops:
         self.captions: list[list[str]] = [
             json.loads((folder / f"{number:05d}.json").read_text()) for number in range(chunks)
         ]
+        self._subjects: dict[int, NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -263,8 +264,21 @@ class Crops:
         """Return a whole chunk, memory-mapped, (n, h, w, 5): RGB, hole, subject (0 or 255)."""
         return self._pixels[chunk]
 
-    def draw(self, rng: np.random.Generator, batch: int) -> tuple[int, NDArray[np.int64]]:
-        """Draw a chunk and `batch` of its rows, in rising order; every crop of the set is equally likely."""
+    def draw(
+        self, rng: np.random.Generator, batch: int, things: float = 1.0
+    ) -> tuple[int, NDArray[np.int64]]:
+        """Draw a chunk and `batch` of its rows, in rising order.
+
+        A crop with a thing in its hole is `things` times as likely as one without.
+        """
         chunk = int(rng.integers(len(self._pixels)))
-        rows = rng.choice(len(self._pixels[chunk]), batch, replace=batch > len(self._pixels[chunk]))
+        odds = None if things == 1 else np.where(self.subjects(chunk), things, 1.0)
+        count = len(self._pixels[chunk])
+        rows = rng.choice(count, batch, replace=batch > count, p=None if odds is None else odds / odds.sum())
         return chunk, np.sort(rows)
+
+    def subjects(self, chunk: int) -> NDArray[np.bool_]:
+        """Return which crops of a chunk have a thing in their hole, (n,)."""
+        if chunk not in self._subjects:
+            self._subjects[chunk] = self._pixels[chunk][..., 4].any((1, 2))
+        return self._subjects[chunk]

@@ -116,7 +116,7 @@ def _plain(rng: np.random.Generator, split: Split, aspect: float, turns: int) ->
         asked = request(rng, form, past.scene)
         if asked is not None:
             said = (
-                _sparing(rng, split, past.scene, asked) if form == "remove" and rng.random() < 0.25 else None
+                _sparing(rng, split, past.scene, asked) if form == "remove" and rng.random() < 0.35 else None
             )
             return _example(past, said or say(rng, asked, split), Edit(asked.changes), form)
 
@@ -274,16 +274,16 @@ _ONCE = ("background", "add_free")
 _TELLERS = (_plain, _following, _twofold, _absent, _declined)
 _SHARES = (0.5, 0.18, 0.13, 0.04, 0.15)
 _TOPICS = {
-    "unknown_thing": 0.3,
-    "unknown_color": 0.22,
+    "unknown_thing": 0.36,
+    "unknown_color": 0.28,
     "unknown_background": 0.12,
     "style": 0.14,
     "move": 0.12,
     "talk": 0.12,
     "no_referent": 0.05,
     "noise": 0.03,
-    "contradiction": 0.08,
-    "negation": 0.05,
+    "contradiction": 0.1,
+    "negation": 0.09,
 }
 
 

@@ -9,7 +9,7 @@ from models.toybox.grammar import Split, choose, key_words, part, phrases
 from models.toybox.requests import Request
 from models.toybox.typos import with_typos
 
-CHATTY = 0.06
+CHATTY = 0.09
 """Share of the instructions with some talk before the wish, and share with some after it."""
 
 TYPOS = 0.15

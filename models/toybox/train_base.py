@@ -108,7 +108,7 @@ class BaseObjective:
         """Return the mean squared error of one batch's answers."""
         chunk, rows = self._crops.draw(rng, 3 * self.batch)
         rows = rows[describes(self._crops, chunk, rows)]
-        odds = np.where(self._crops.pixels(chunk)[rows][..., 4].any((1, 2)), self._recipe.things, 1.0)
+        odds = np.where(self._crops.subjects(chunk)[rows], self._recipe.things, 1.0)
         rows = np.sort(rng.choice(rows, self.batch, replace=len(rows) < self.batch, p=odds / odds.sum()))
         captions = [
             "" if rng.random() < self._recipe.dropped else self._crops.captions[chunk][row] for row in rows

@@ -12,7 +12,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from brushedit.diffusion.brushnet import BrushNetModel
-from brushedit.training.brushnet import BrushNetObjective, Examples, conditioning_of
+from brushedit.training.brushnet import BrushNetBranch, Examples, InpaintingObjective, conditioning_of
 from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
 from models.toybox.crops import Crops
 from models.toybox.latents import Latents, TextStates
@@ -23,11 +23,23 @@ from models.toybox.train_base import SCHEDULE
 
 @dataclass(frozen=True)
 class BrushNetRecipe:
-    """Hyper-parameters; `dropped` is the share of empty captions, `hole_weight` that of `BrushNetObjective`."""
+    """Hyper-parameters.
+
+    Attributes
+    ----------
+    dropped : float
+        The share of captions replaced by the empty one.
+    hole_weight, exponent : float
+        Of `InpaintingObjective`.
+    things : float
+        How much likelier a crop with a thing in its hole is drawn than one without.
+    """
 
     batch: int = 16
     dropped: float = 0.1
     hole_weight: float = 3.0
+    exponent: float = 0.5
+    things: float = 2.0
     steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=1e-3, warmup=100, hold=0.4, ema=0.998))
 
 
@@ -57,7 +69,7 @@ def train_brushnet(
     masked = Latents(out / "latents", crops, vae, masked=True)
 
     def draw(rng: np.random.Generator, generator: torch.Generator) -> Examples:  # noqa: ARG001
-        chunk, rows = crops.draw(rng, recipe.batch)
+        chunk, rows = crops.draw(rng, recipe.batch, recipe.things)
         holes = torch.from_numpy(crops.pixels(chunk)[rows][..., 3] > 0).to(device)
         captions = ["" if rng.random() < recipe.dropped else crops.captions[chunk][row] for row in rows]
         return Examples(
@@ -69,7 +81,8 @@ def train_brushnet(
     def draw_sheet() -> None:
         write_sheet(out / "sheets" / "brushnet.png", painting_sheet(unet, brushnet, vae, states, SCHEDULE))
 
-    objective = BrushNetObjective(brushnet, unet, SCHEDULE, draw, recipe.batch, recipe.hole_weight)
+    branch = BrushNetBranch(brushnet, unet)
+    objective = InpaintingObjective(branch, SCHEDULE, draw, recipe.batch, recipe.hole_weight, recipe.exponent)
     trainer = Trainer(objective, recipe.steps, budget, out / "checkpoints" / "brushnet")
     yield from trainer.run(sheet=Sheet(draw_sheet, sheet_every))
     trainer.load_average()

@@ -71,7 +71,7 @@ class InstructorRecipe:
     inner: int = 384
     pieces: int = 1024
     corpus: int = 4000
-    dialogues: int = 60000
+    dialogues: int = 120000
     batch: int = 24
     parts: int = 2
     broken: float = 0.15

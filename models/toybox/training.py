@@ -1,4 +1,4 @@
-"""The toybox's painters, trained one after the other: autoencoder, text encoder, base model, BrushNet."""
+"""The toybox's painters, trained one after the other: autoencoder, text encoder, base model, BrushNet, ablation."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from brushedit.training.loop import Budget, Progress
+from models.toybox.ablation import train_ablation
 from models.toybox.crops import Crops, draw_set
 from models.toybox.train_base import train_base
 from models.toybox.train_brushnet import train_brushnet
@@ -40,8 +41,12 @@ STAGES: Mapping[str, Stage] = {
     "text": Stage(train_text, 40, 240),
     "base": Stage(train_base, 40, 10000),
     "brushnet": Stage(train_brushnet, 40, 3050),
+    "ablation": Stage(train_ablation, 40, 2400),
 }
 """By name, in the order they have to be trained in."""
+
+PAINTERS = ("vae", "text", "base", "brushnet")
+"""Those whose networks are shipped."""
 
 
 def train(

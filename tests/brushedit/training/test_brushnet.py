@@ -7,7 +7,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from brushedit.diffusion.brushnet import BrushNetModel, SizeConditions
-from brushedit.training.brushnet import BrushNetObjective, Examples, conditioning_of
+from brushedit.training.brushnet import BrushNetBranch, Examples, InpaintingObjective, conditioning_of
 from brushedit.training.loop import Budget, Recipe, Trainer
 from brushedit.training.noise import NoiseSchedule
 
@@ -65,7 +65,7 @@ def test_trains_the_branch_alone_and_starts_from_the_base_models_loss(
 ) -> None:
     before = {name: value.clone() for name, value in unet.state_dict().items()}
     brushnet = BrushNetModel.from_unet(unet)
-    objective = BrushNetObjective(brushnet, unet, SCALED_LINEAR, draw, batch=2)
+    objective = InpaintingObjective(BrushNetBranch(brushnet, unet), SCALED_LINEAR, draw, batch=2)
 
     generator = torch.Generator().manual_seed(1)
     batch = draw(np.random.default_rng(0), generator)
@@ -115,9 +115,8 @@ def test_learns_to_copy_what_is_kept() -> None:
     def draw(rng: np.random.Generator, generator: torch.Generator) -> Examples:
         return fixed
 
-    objective = BrushNetObjective(
-        BrushNetModel.from_unet(unet), unet, SCALED_LINEAR, draw, 2, hole_weight=2.0
-    )
+    branch = BrushNetBranch(BrushNetModel.from_unet(unet), unet)
+    objective = InpaintingObjective(branch, SCALED_LINEAR, draw, 2, hole_weight=2.0)
     trainer = Trainer(objective, Recipe(learning_rate=3e-3, warmup=3), Budget(steps=30))
     losses = [progress.loss for progress in trainer.run()]
     assert losses[-1] < 0.9 * losses[0]

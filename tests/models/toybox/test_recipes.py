@@ -16,6 +16,8 @@ from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.options import PaintOptions
 from brushedit.training.loop import Budget, Progress, Recipe, Trainer, latest
 from models.stable_diffusion import load_base
+from models.toybox.ablation import AblationRecipe, open_painters, train_ablation
+from models.toybox.ablation_scores import measure, ways
 from models.toybox.captions import vocabulary
 from models.toybox.crops import Crops, draw_set
 from models.toybox.probe import Task, cases, judge, paint
@@ -134,6 +136,24 @@ def test_a_short_training_brings_pictures_through_the_autoencoder_better(
         with torch.no_grad():
             errors.append(float((vae(pixels).sample - pixels).abs().mean()))
     assert errors[1] < 0.9 * errors[0]
+
+
+def test_the_ablation_trains_every_way_and_measures_it(
+    crops: Crops, trained: tuple[Path, dict[str, list[float]]]
+) -> None:
+    out, _ = trained
+    recipe = AblationRecipe(BRUSHNET, STEPS, drawn=(1, 8))
+    steps = list(train_ablation(out, crops, Budget(steps=12), device=CPU, recipe=recipe))
+    assert [p.step for p in steps] == 4 * [1, 2, 3]
+    assert steps[-1].done == 1
+    again = list(train_ablation(out, crops, Budget(steps=12), device=CPU, recipe=recipe))
+    assert not again
+    found = ways(out, open_painters(out, CPU))
+    told = {name: measure(way, seed=1, count=1) for name, way in found.items()}
+    assert len({figures["outside, dB"] for figures in told.values()}) == 5
+    kept = told.pop("blended latent diffusion (no training)")["outside, dB"]
+    # Putting back what was there keeps it as well as the autoencoder can, whatever the networks have learned.
+    assert all(kept > figures["outside, dB"] for figures in told.values())
 
 
 def test_what_is_written_loads_strictly_and_paints(trained: tuple[Path, dict[str, list[float]]]) -> None:
