@@ -11,6 +11,7 @@ from typing import Final, final
 import numpy as np
 
 from agents.critic import Critic
+from agents.holes import appears
 from agents.locator import Locator, require_guidance
 from agents.plan_schema import ReplyError, check_plan
 from agents.planner import Planner
@@ -49,6 +50,9 @@ class Editor:
     global_strength : float or None
         Strength at which a change of the whole picture starts from the noised original, where the request
         asks for pure noise; None refuses such changes.
+    closeup : float or None
+        Context of steps in which something new appears, where the request leaves it open: framed more closely, it gets
+        more of the model's pixels. None = that of all other steps.
     read_peak : callable or None
         Returns the device's peak memory in bytes since it was last called.
     """
@@ -61,6 +65,7 @@ class Editor:
         *,
         critic: Critic | None = None,
         global_strength: float | None = 0.6,
+        closeup: float | None = None,
         read_peak: Callable[[], int] | None = None,
     ) -> None:
         self._planner = planner
@@ -68,6 +73,7 @@ class Editor:
         self._conductor = conductor
         self._critic = critic
         self._global_strength = global_strength
+        self._closeup = closeup
         self._read_peak = read_peak
 
     def edit(self, request: EditRequest, regions: Mapping[int, Region] = NO_REGIONS) -> Generator[Event]:
@@ -187,7 +193,8 @@ class Editor:
         strength = options.strength
         if step.kind is EditKind.GLOBAL and self._global_strength is not None and strength == 1.0:
             strength = self._global_strength
-        return replace(options, negative=negative, strength=strength)
+        context = self._closeup if options.context is None and appears(step) else options.context
+        return replace(options, negative=negative, strength=strength, context=context)
 
 
 def _without(painting: Painting, before: Image, spared: Mask) -> Painting:

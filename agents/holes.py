@@ -28,7 +28,7 @@ def hole(thing: Mask, step: EditStep) -> Mask:
         return thing
     if step.kind is EditKind.REMOVE:
         return _with_shadow(thing, box)
-    if step.kind is EditKind.LOCAL and _becomes_another(step):
+    if appears(step):
         return thing | masks.from_box(_aired(box), *thing.shape)
     return thing
 
@@ -45,8 +45,10 @@ def _with_shadow(thing: Mask, box: Box) -> Mask:
     return masks.grow(thing, max(1, round(_RIM * side))) | masks.from_ellipse(foot, *thing.shape)
 
 
-def _becomes_another(step: EditStep) -> bool:
-    """Return whether a caption does not mention what the step is about: then something else shall be there."""
+def appears(step: EditStep) -> bool:
+    """Return whether something new is to appear: added, or a caption that does not mention what the step is about."""
+    if step.kind is not EditKind.LOCAL:
+        return step.kind is EditKind.ADD
     named = _words(bare_noun(step.target))
     return bool(named) and _singular(named[-1]) not in map(_singular, _words(step.caption))
 

@@ -190,6 +190,7 @@ def load_editor(choice: AgentChoice) -> Editor:
         _RoomyConductor(conductor, placement),
         critic=Critic(detector, profile.floor),
         global_strength=profile.global_strength,
+        closeup=profile.closeup,
         read_peak=placement.read_peak if placement.device.type == "cuda" else None,
     )
 

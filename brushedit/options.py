@@ -6,6 +6,9 @@ from typing import Literal
 
 from brushedit.errors import InvalidOption
 
+CONTEXT = 0.5
+"""Margin around a mask, in sides of its bounding box, unless a request says another."""
+
 MAX_SEED = 2**32 - 1
 """torch's CPU generator reads 32 bits; a larger seed would repeat a smaller one."""
 
@@ -45,8 +48,9 @@ class PaintOptions:
         How the mask comes down to latent size: as the published code does, or as the paper says.
     clip_skip : int
         Text encoder layers left out, counted from the end, 0..11.
-    context : float
-        Margin around the mask, in sides of its bounding box, 0..16.
+    context : float or None
+        Margin around the mask, in sides of its bounding box, 0..16; None = `CONTEXT`, or as suits the networks best
+        where something new is to appear.
     grow : int or None
         How far past the mask the blend may reach, in pixels of the picture; None = 2 % of the crop's longer side
         (of the smallest crop, where separate islands have several).
@@ -73,7 +77,7 @@ class PaintOptions:
     posterior: Literal["mode", "sample"] = "mode"
     latent_mask: Literal["nearest", "cubic"] = "nearest"
     clip_skip: int = 0
-    context: float = 0.5
+    context: float | None = None
     grow: int | None = None
     blur: int | None = None
     blend: bool = True
@@ -91,7 +95,7 @@ class PaintOptions:
         _require_range("control_start", self.control_start, 0, 1)
         _require_range("control_end", self.control_end, 0, 1)
         _require_range("clip_skip", self.clip_skip, 0, 11)
-        _require_range("context", self.context, 0, 16)
+        _require_range("context", CONTEXT if self.context is None else self.context, 0, 16)
         _require_range("preview_every", self.preview_every, 0, 1000)
         if self.strength == 0:
             raise InvalidOption("strength must be above 0: nothing would be repainted", param="strength")

@@ -101,10 +101,7 @@ def batch(
     terms = Terms(
         folder=output,
         options=PaintOptions(
-            steps=sampling.steps,
-            guidance=sampling.guidance,
-            scheduler=sampling.scheduler,
-            tries=sampling.tries,
+            **asdict(sampling),
             negative=negative,
             strength=strength,
             seed=seed or 0,

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,10 +114,7 @@ def edit(
         plan=_read_plan(plan) if plan else None,
         which=Which.ALL if every else None,
         options=PaintOptions(
-            steps=sampling.steps,
-            guidance=sampling.guidance,
-            scheduler=sampling.scheduler,
-            tries=sampling.tries,
+            **asdict(sampling),
             negative=negative,
             strength=strength,
             seed=secrets.randbelow(_MAX_RANDOM_SEED) if seed is None else seed,

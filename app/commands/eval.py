@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -72,9 +72,7 @@ def toybox(
     if split not in ("held_out", "train"):
         raise InvalidOption(f"split must be held_out or train, not {split!r}", param="split")
     sampling = read_sampling(find_profile(profile).sampling, steps, guidance, scheduler, tries)
-    options = PaintOptions(
-        sampling.steps, sampling.guidance, scheduler=sampling.scheduler, tries=sampling.tries
-    )
+    options = PaintOptions(**asdict(sampling))
     _make(output)
     rng = np.random.default_rng(seed)
     examples = [sample_dialogue(rng, split) for _ in range(count)]
@@ -101,10 +99,7 @@ def toybox(
             "n": count,
             "seed": seed,
             "side": side,
-            "steps": options.steps,
-            "guidance": options.guidance,
-            "scheduler": options.scheduler,
-            "tries": options.tries,
+            **asdict(sampling),
             "split": split,
         },
         "profile": find_profile(profile).name,

@@ -24,7 +24,7 @@ from brushedit.diffusion.schedulers import make_scheduler
 from brushedit.errors import EmptyMask, InvalidWeights, PaintingFailed
 from brushedit.events import Blended, Denoised
 from brushedit.framing import Frame
-from brushedit.options import PaintOptions
+from brushedit.options import CONTEXT, PaintOptions
 from brushedit.types import BlendReport, Image, Mask, Painting, require_image, require_mask
 
 
@@ -111,9 +111,8 @@ class BrushNetConductor:
         if not mask.any():
             raise EmptyMask("the mask is empty: it selects nothing to repaint", param="mask")
         make_scheduler(options.scheduler, self.base.scheduler_config)  # an unknown name fails before any work
-        frames = framing.frames(
-            mask, native=self.base.native, multiple=self.base.factor, context=options.context
-        )
+        context = CONTEXT if options.context is None else options.context
+        frames = framing.frames(mask, native=self.base.native, multiple=self.base.factor, context=context)
         grow = default_grow(frames) if options.grow is None else options.grow
         blur = grow if options.blur is None else options.blur
         with torch.inference_mode():

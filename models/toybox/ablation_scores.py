@@ -13,6 +13,7 @@ from torch import Tensor
 from brushedit import framing
 from brushedit.diffusion.schedulers import make_scheduler
 from brushedit.evaluation.metrics import psnr
+from brushedit.options import CONTEXT
 from brushedit.training.brushnet import Examples
 from brushedit.types import Image
 from models.toybox.ablation import BRANCHES, Painters, condition, drawn, load_branch, load_drawn, to_tensor
@@ -25,8 +26,8 @@ from models.toybox.train_base import SCHEDULE
 Answer: TypeAlias = Callable[[Tensor, Tensor, Examples], Tensor]
 """Noisy latents (B, C, h, w), timesteps (B,) and what is shown of the picture, to the base model's answer."""
 
-CONTEXT: Final = 0.25
-"""Of the frames, as in the toybox's profile."""
+_CLOSEUP: Final = 0.25
+"""Context of additions, as in the toybox's profile."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def measure(way: Way, seed: int, count: int) -> Mapping[str, float]:
     colors: list[bool] = []
     lined: list[bool] = []
     for number, case in enumerate(chain(cases(Task.ADD, seed, count), cases(Task.REMOVE, seed, count))):
-        frame = framing.frames(case.mask, native=NATIVE, multiple=8, context=CONTEXT)[0]
+        context = _CLOSEUP if case.task is Task.ADD else CONTEXT
+        frame = framing.frames(case.mask, native=NATIVE, multiple=8, context=context)[0]
         hole = framing.crop_mask(case.mask, frame)
         crop = _painted(way, framing.crop(case.image, frame), hole, case.caption, number)
         result = np.where(case.mask[..., None], framing.paste(crop, frame, case.image), case.image)

@@ -280,5 +280,5 @@ class Crops:
     def subjects(self, chunk: int) -> NDArray[np.bool_]:
         """Return which crops of a chunk have a thing in their hole, (n,)."""
         if chunk not in self._subjects:
-            self._subjects[chunk] = self._pixels[chunk][..., 4].any((1, 2))
+            self._subjects[chunk] = np.asarray(self._pixels[chunk][..., 4].any((1, 2)))
         return self._subjects[chunk]

@@ -166,6 +166,20 @@ def test_a_whole_picture_change_is_refused_where_it_cannot_be_painted() -> None:
     assert painter.asked == []
 
 
+def test_what_is_to_appear_is_framed_closely_unless_the_request_says_how() -> None:
+    """The recoloured ball is no new thing, the cube that becomes a ball and the ring are."""
+    plan = plan_reply(
+        step_json(kind="local", target="ball", caption="a green ball"),
+        step_json(kind="local", target="blue cube", caption="a blue ball"),
+        step_json(kind="add", target="ring", caption="a ring", where="left"),
+        step_json(),
+    )
+    editor, _, _, painter = editor_of(plan, plan, closeup=0.25)
+    list(editor.edit(REQUEST))
+    list(editor.edit(replace(REQUEST, options=replace(OPTIONS, context=0.4))))
+    assert [options.context for *_, options in painter.asked] == [None, 0.25, 0.25, None] + 4 * [0.4]
+
+
 def test_both_negatives_reach_the_painter() -> None:
     editor, _, _, painter = editor_of(TWO_STEPS)
     list(editor.edit(replace(REQUEST, options=replace(OPTIONS, negative="blur"))))
