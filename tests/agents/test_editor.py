@@ -172,12 +172,11 @@ def test_what_is_to_appear_is_framed_closely_unless_the_request_says_how() -> No
         step_json(kind="local", target="ball", caption="a green ball"),
         step_json(kind="local", target="blue cube", caption="a blue ball"),
         step_json(kind="add", target="ring", caption="a ring", where="left"),
-        step_json(),
     )
     editor, _, _, painter = editor_of(plan, plan, closeup=0.25)
     list(editor.edit(REQUEST))
     list(editor.edit(replace(REQUEST, options=replace(OPTIONS, context=0.4))))
-    assert [options.context for *_, options in painter.asked] == [None, 0.25, 0.25, None] + 4 * [0.4]
+    assert [options.context for *_, options in painter.asked] == [None, 0.25, 0.25, 0.4, 0.4, 0.4]
 
 
 def test_both_negatives_reach_the_painter() -> None:
