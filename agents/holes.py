@@ -9,6 +9,9 @@ from brushedit.types import Box, EditKind, EditStep, Mask
 _RIM: Final = 0.04
 """Reach of soft edges and reflected colour around a thing, in its longer sides."""
 
+_EDGE: Final = 0.03
+"""What a mask that is a little tight leaves of a thing's old colour around it, in its longer sides."""
+
 _FOOT: Final = (0.75, 0.25, 0.15)
 """The ground that a thing's contact shadow darkens: an ellipse about its lower edge, so many of the thing's widths
 to either side, and so many of its longer sides up and down."""
@@ -21,16 +24,17 @@ def hole(thing: Mask, step: EditStep) -> Mask:
     """Return what has to be repainted for one thing of a step: the thing, and what its kind of edit needs beside it.
 
     A removed thing leaves its contact shadow behind, and a thing that becomes another one its silhouette, which
-    BrushNet would fill out again, unless these are repainted as well.
+    BrushNet would fill out again, unless these are repainted as well. One that is changed keeps its silhouette, but
+    not the rim of its old colour.
     """
     box = masks.bounding_box(thing)
     if box is None:
         return thing
     if step.kind is EditKind.REMOVE:
         return _with_shadow(thing, box)
-    if appears(step):
-        return thing | masks.from_box(_aired(box), *thing.shape)
-    return thing
+    if step.kind is not EditKind.LOCAL:
+        return thing
+    return thing | masks.from_box(_aired(box), *thing.shape) if appears(step) else _grown(thing, box, _EDGE)
 
 
 def _with_shadow(thing: Mask, box: Box) -> Mask:
@@ -42,7 +46,12 @@ def _with_shadow(thing: Mask, box: Box) -> Mask:
         round(middle + across * box.width),
         round(box.y1 + down * side),
     )
-    return masks.grow(thing, max(1, round(_RIM * side))) | masks.from_ellipse(foot, *thing.shape)
+    return _grown(thing, box, _RIM) | masks.from_ellipse(foot, *thing.shape)
+
+
+def _grown(thing: Mask, box: Box, reach: float) -> Mask:
+    """Return a mask grown by so many of its longer sides, a pixel at least."""
+    return masks.grow(thing, max(1, round(reach * max(box.width, box.height))))
 
 
 def appears(step: EditStep) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agents.locator import Locator, describe
 from agents.selection import suppress, to_pixels
+from brushedit import masks
 from brushedit.errors import EditError, EmptyMask, InvalidMask, TargetNotFound
 from brushedit.types import Box, Candidate, EditKind, EditRequest, EditStep, Mask, Point, Region, Which
 from tests.agents.fakes import FilledBoxes, NamedBoxes
@@ -22,12 +23,14 @@ CONE = (52, 28, 60, 42)
 
 
 def step(kind: EditKind = EditKind.LOCAL, target: str = "cube", **fields: Any) -> EditStep:
-    """Return a step whose hole is the thing itself: it stays what it is."""
+    """Return a step whose hole is little more than the thing itself: it stays what it is."""
     return EditStep(kind, target, f"a red {target}", **fields)
 
 
 def found(locator: Locator, of: EditStep, request: EditRequest = REQUEST) -> Box:
-    return bounds(locator.locate(IMAGE, of, request).mask)
+    """Return where the things are that were found, or else the hole."""
+    region = locator.locate(IMAGE, of, request)
+    return bounds(region.mask if region.things is None else region.things)
 
 
 def bounds(mask: Mask) -> Box:
@@ -138,7 +141,8 @@ def test_plurals_take_every_instance_and_no_faint_double() -> None:
     expected = np.zeros(IMAGE.shape[:2], dtype=bool)
     for x0, y0, x1, y1 in (LEFT, MIDDLE, RIGHT, LARGE):
         expected[y0:y1, x0:x1] = True
-    assert np.array_equal(region.mask, expected)
+    assert region.things is not None
+    assert np.array_equal(region.things, expected)
     assert region.scores == (0.9,) * 4
 
 
@@ -180,7 +184,7 @@ def square(box: Box) -> Mask:
 
 def test_a_persons_mask_replaces_adds_or_subtracts() -> None:
     locator = locator_of(cube=[(LEFT, 0.9)])
-    mine, cube = square(Box(10, 35, 30, 45)), square(Box(*LEFT))
+    mine, cube = square(Box(10, 35, 30, 45)), locator.locate(IMAGE, step(), REQUEST).mask
     results = {
         mode: locator.locate(IMAGE, step(), replace(REQUEST, mask=mine, mask_mode=mode)).mask
         for mode in ("replace", "add", "subtract")
@@ -196,12 +200,13 @@ def test_a_persons_mask_replaces_adds_or_subtracts() -> None:
 def test_a_box_or_points_are_added_to_or_taken_from_what_the_words_find(guidance: dict[str, Any]) -> None:
     locator = locator_of(cube=[(LEFT, 0.9)])
     cube = locator.locate(IMAGE, step(), REQUEST).mask
-    mine = locator.locate(IMAGE, step(), replace(REQUEST, **guidance)).mask
+    mine = locator.locate(IMAGE, step(), replace(REQUEST, **guidance)).things
+    assert mine is not None
     assert (mine & cube).any()
     added = locator.locate(IMAGE, step(), replace(REQUEST, mask_mode="add", **guidance))
     assert np.array_equal(added.mask, mine | cube)
     assert added.things is not None
-    assert np.array_equal(added.things, cube)
+    assert np.array_equal(masks.grow(added.things, 1), cube)
     less = locator.locate(IMAGE, step(), replace(REQUEST, mask_mode="subtract", **guidance))
     assert np.array_equal(less.mask, cube & ~mine)
 
