@@ -71,7 +71,7 @@ class Gate:
         limit = self._file_limit if scope["path"] in ("/v1/files", "/v1/batches") else self._limit
         try:
             if int(headers.get("content-length") or 0) > limit:
-                raise BodyTooLarge(f"the request has more than {limit} bytes")
+                raise _too_large(limit)
             with logs.about(request_id):
                 await self._app(scope, _limited(receive, limit), sending)
         except (BodyTooLarge, ValueError) as error:
@@ -94,6 +94,10 @@ def _edit_of(scope: Scope) -> str:
     return named if re.fullmatch(EDIT_ID, named) else ""
 
 
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the request is larger than {limit / 2**20:.3g} MB")
+
+
 def _limited(receive: Receive, limit: int) -> Callable[[], Any]:
     seen = 0
 
@@ -103,7 +107,7 @@ def _limited(receive: Receive, limit: int) -> Callable[[], Any]:
         if message["type"] == "http.request":
             seen += len(message.get("body", b""))
             if seen > limit:
-                raise BodyTooLarge(f"the request has more than {limit} bytes")
+                raise _too_large(limit)
         return message
 
     return receiving

@@ -109,7 +109,7 @@ export function dataUrl(blob) {
 const NEXT_STEPS = {
   unreachable: "Check that the server runs, then try again.",
   not_found: "It may have been deleted, or it belongs to another key.",
-  target_not_found: "Name it differently, or paint over it and say the same again.",
+  target_not_found: "Or paint over what you mean and say the same again.",
   unsupported_edit: "Ask for a part of the picture to be changed, or paint a mask.",
   plan_failed: "Say it more simply, or edit the plan by hand.",
   instructor_unavailable: "Try again in a moment, or paint a mask and give the plan by hand.",
@@ -117,7 +117,7 @@ const NEXT_STEPS = {
   queue_full: "Others are waiting too; try again in a little while.",
   rate_limit_exceeded: "Wait a few seconds and try again.",
   image_too_large: "Use a smaller picture.",
-  invalid_image: "PNG, JPEG and WebP files can be opened.",
+  invalid_image: "Open another file.",
   worker_lost: "Try it again; if it goes on like this, look at the server's log.",
   internal_error: "Try it again; if it goes on like this, look at the server's log.",
 };

@@ -51,6 +51,7 @@ async function route() {
   }
   if (screen === "session") {
     try {
+      if (!/^session_[0-9a-f]{32}$/.test(name)) throw new Error("This link is not whole: a session's address has 32 letters and digits behind session_.");
       await open(name);
     } catch (error) {
       // A shared link stays in the address while its key is asked for.

@@ -120,11 +120,28 @@ export class Mask {
   }
 
   /**
-   * Take a mask file: what is light and opaque, or in a file with transparency what is transparent.
+   * Take a mask file.
    * @param {Blob} file
    */
   async load(file) {
-    const bitmap = await createImageBitmap(file);
+    const read = await this.read(file);
+    this.replace(() => read);
+  }
+
+  /**
+   * Read a mask file: what is light and opaque, or in a file with transparency what is transparent.
+   * @param {Blob} file
+   * @returns {Promise<Uint8Array>} one bit for each pixel of this mask
+   */
+  async read(file) {
+    const bitmap = await createImageBitmap(file).catch(() => {
+      throw new Error("This file is no picture that can be opened as a mask. PNG, JPEG and WebP can.");
+    });
+    const { width, height } = bitmap;
+    if (Math.abs(width / this.width - height / this.height) * Math.max(this.width, this.height) > 1.5 * Math.max(1, width / this.width)) {
+      bitmap.close();
+      throw new Error(`This mask is ${width} × ${height} pixels, which is another shape than the picture's. Open one of the picture's size.`);
+    }
     const canvas = document.createElement("canvas");
     canvas.width = this.width;
     canvas.height = this.height;
@@ -135,12 +152,10 @@ export class Mask {
     const { data } = context.getImageData(0, 0, this.width, this.height);
     let transparent = false;
     for (let i = 3; i < data.length && !transparent; i += 4) transparent = data[i] < 255;
-    this.replace((bits) =>
-      bits.map((_, i) => {
-        if (transparent) return data[4 * i + 3] < 128 ? 1 : 0;
-        return 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2] >= 127.5 ? 1 : 0;
-      }),
-    );
+    return this.bits.map((_, i) => {
+      if (transparent) return data[4 * i + 3] < 128 ? 1 : 0;
+      return 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2] >= 127.5 ? 1 : 0;
+    });
   }
 
   /**

@@ -7,19 +7,33 @@ import { pictureOf, reference, store } from "./session.js";
 
 /** @typedef {import("./viewport.js").Point} Point */
 
-/** @type {{points: {x: number, y: number, positive: boolean}[], on: string}} */
-let clicked = { points: [], on: "" };
+/**
+ * Clicks on one thing.
+ * @typedef {object} Clicks
+ * @property {{x: number, y: number, positive: boolean}[]} points
+ * @property {string} on the picture
+ * @property {Uint8Array} base the mask before the first of them
+ * @property {boolean} away whether the thing is taken away from it
+ * @property {import("./mask.js").Patch | undefined} last what the last of them made of the mask
+ */
+
+/** @type {Clicks | null} */
+let clicked = null;
 
 /**
- * Select the thing at a point, together with the clicks before; a negative click says what does not belong to it.
+ * Add the thing at a point to the mask, or take it away from it; more clicks, as long as nothing else is done to the
+ * mask, say better what belongs to it and, negative ones, what does not.
  * @param {Point} point
  * @param {boolean} negative
  */
 export async function selectAt({ x, y }, negative) {
   const { shown } = store.get();
-  const address = pictureOf(shown);
-  const points = [...(clicked.on === address ? clicked.points : []), { x, y, positive: !negative }];
-  clicked = { points, on: address };
+  const { mask } = draft.get();
+  if (!mask) return;
+  const on = pictureOf(shown);
+  const known = clicked?.on === on && clicked.last && clicked.last === mask.done.at(-1) ? clicked : null;
+  const begun = known ?? { points: [], on, base: mask.bits.slice(), away: negative && mask.selected > 0, last: undefined };
+  const points = [...begun.points, { x, y, positive: begun.away === negative }];
   const edit = await call("/v1/plan", {
     headers: { Prefer: "wait=60" },
     json: {
@@ -31,12 +45,14 @@ export async function selectAt({ x, y }, negative) {
     },
   });
   if (edit.error) throw Object.assign(new Error(edit.error.message), edit.error);
-  await draft.get().mask?.load(await picture(edit.regions[0].mask_url));
+  const found = await mask.read(await picture(edit.regions[0].mask_url));
+  mask.replace(() => begun.base.map((bit, i) => (begun.away ? bit & (1 - found[i]) : bit | found[i])));
+  clicked = { ...begun, points, last: mask.done.at(-1) };
 }
 
 /** Begin a new selection by clicks. */
 export function forgetClicks() {
-  clicked = { points: [], on: "" };
+  clicked = null;
 }
 
 /**

@@ -18,8 +18,10 @@ export function toolbar(work) {
   const away = h("button", { type: "button", class: "toggle", "aria-pressed": "false", title: "Take away instead of adding (X)", onclick: () => work.takeAway(!work.subtract) }, icon("minus"), "Take away");
   const undo = iconButton("undo", "Undo stroke (Ctrl+Z)", () => draft.get().mask?.undo());
   const redo = iconButton("redo", "Redo stroke (Ctrl+Shift+Z)", () => draft.get().mask?.redo());
-  const distance = h("input", { type: "number", min: 1, max: 500, value: "8", "aria-label": "By how many pixels the mask grows, shrinks or is smoothed", class: "distance" });
+  const distance = h("input", { type: "number", min: 1, max: 500, value: "8", "aria-label": "By how many pixels the mask grows, shrinks, is smoothed or feathered", class: "distance" });
   const by = (/** @type {string} */ op) => () => operate({ op, px: Number(distance.value) * (draft.get().mask?.scale ?? 1) }).catch(complain);
+  // The mask's edge stays sharp; it is the blend of the next turn that falls softly, so wide.
+  const feather = () => window.dispatchEvent(new CustomEvent("recipe", { detail: { ...draft.get().options, grow: distance.value, blur: distance.value } }));
   const more = h(
     "details",
     { class: "more" },
@@ -27,7 +29,7 @@ export function toolbar(work) {
     h(
       "div",
       { class: "menu" },
-      h("div", { class: "menu-line" }, distance, h("span", {}, "px"), item("grow", "Grow", by("grow")), item("shrink", "Shrink", by("shrink")), item("ellipse", "Smooth", by("smooth"))),
+      h("div", { class: "menu-line" }, distance, h("span", {}, "px"), item("grow", "Grow", by("grow")), item("shrink", "Shrink", by("shrink")), item("ellipse", "Smooth", by("smooth")), item("ellipse", "Feather", feather)),
       item("invert", "Invert", () => draft.get().mask?.invert()),
       item("fill", "Fill holes", () => operate({ op: "fill_holes" }).catch(complain)),
       item("plus", "Largest part only", () => operate({ op: "largest" }).catch(complain)),

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from tests.server import pixels
-from tests.web.conftest import CUBE, TABLE, TABLE_SIZE, alike, colour, on
+from tests.web.conftest import BALL, CUBE, TABLE, TABLE_SIZE, alike, colour, on
 
 
 @pytest.fixture
@@ -180,6 +180,52 @@ def test_a_click_selects_what_is_under_it_and_another_says_what_is_not(painter):
     # The picture is there already: a click sends no more than where it was.
     assert [request.url for request in sent] == [f"{painter.origin}/v1/plan"] * 2
     assert max(len(request.post_data_buffer) for request in sent) < 500
+
+
+def test_a_click_adds_to_what_was_painted_or_takes_it_away(painter):
+    """With Alt it is taken away, though what a rectangle had covered was no click's."""
+
+    def clicked(at):
+        """Click; return what the server finds there."""
+        with painter.page.expect_response("**/masks/0"):
+            painter.click(*at)
+        return painter.mask_of(painter.client.get("/v1/edits?limit=1").json()["data"][0])
+
+    def shown(expected):
+        painter.wait(lambda: painter.covered() == pytest.approx(100 * expected.mean(), abs=0.06))
+        assert np.array_equal(saved(painter), expected)
+
+    painter.tool("Rectangle")
+    painter.drag((CUBE[0] - 0.1, CUBE[1] - 0.15), (CUBE[0] + 0.1, CUBE[1] + 0.15))
+    painted = saved(painter)
+    painter.tool("Select by clicking")
+    shown(painted | clicked(BALL))
+    painter.page.keyboard.press("Control+z")
+    painter.page.keyboard.down("Alt")
+    cube = clicked(CUBE)
+    painter.page.keyboard.up("Alt")
+    assert (painted & cube).any()
+    shown(painted & ~cube)
+
+
+def test_a_mask_of_another_shape_is_refused(painter, tmp_path):
+    file = tmp_path / "mask.png"
+    PIL.Image.new("L", (100, 80), 255).save(file)
+    painter.page.locator("summary[aria-label='More mask operations']").click()
+    with painter.page.expect_file_chooser() as chooser:
+        painter.press("Open a mask file")
+    chooser.value.set_files(file)
+    painter.page.locator(".toast", has_text="100 × 80").wait_for()
+    assert painter.covered() == 0
+
+
+def test_feathering_is_for_the_next_turn(painter):
+    painter.page.locator("summary[aria-label='More mask operations']").click()
+    painter.page.locator("input.distance").fill("12")
+    painter.press("Feather", exact=True)
+    painter.press("Options")
+    values = [painter.page.get_by_label(name).input_value() for name in ("Reach, px", "Feather, px")]
+    assert values == ["12", "12"]
 
 
 def test_zoom_and_pan_keep_the_picture_under_the_pointer(person):
