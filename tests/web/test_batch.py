@@ -55,8 +55,10 @@ def test_pictures_with_one_instruction_each_are_edited_retried_and_fetched(anybo
     assert person.page.locator("tbody tr").nth(2).locator("td").first.inner_text() == "make the toy purple"
     assert "Name it differently" in person.page.locator("tbody tr").nth(1).inner_text()
     # Nothing is squeezed until its words break.
-    cell = person.page.locator("tbody tr").nth(2).locator("td").first.bounding_box()
-    assert cell["width"] > 200
+    for cell in ("td", ".row-name span"):
+        box = person.page.locator("tbody tr").nth(2).locator(cell).first.bounding_box()
+        assert box["width"] > (200 if cell == "td" else 60)
+        assert box["height"] < 60
     person.until("[...document.querySelectorAll('.row-picture')].every(one => one.naturalWidth > 0)")
     snap(person, "batch")
     with person.page.expect_download() as download:
@@ -194,7 +196,7 @@ def test_nothing_starts_without_words_and_what_failed_is_said_otherwise(anybody)
     assert states(person) == {"table.png": "succeeded", "beach.png": "failed"}
     person.page.get_by_label("Instruction for beach.png").fill("make the toy purple")
     person.press("Retry failed")
-    person.page.get_by_text("0 of 1 done").wait_for()
+    person.page.locator(".batch-counts").get_by_text("0 of 1 done").wait_for()
     ended(person)
     assert states(person) == {"beach.png": "succeeded"}
     person.page.locator(".batch-list button").nth(1).click()

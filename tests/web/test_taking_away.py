@@ -84,7 +84,7 @@ def test_copied_code_takes_along_what_a_person_decided(person, tmp_path):
     person.press("Mask", exact=True)
     person.tool("Ellipse")
     person.drag((0.4, 0.4), (0.6, 0.6))
-    runs(person, tmp_path, person.say("make it green"), key="none")
+    runs(person, tmp_path, person.say("make the ball green"), key="none")
     person.page.locator(".origin-button").click()
     first = person.say("make the toy purple")
     (region,) = first["regions"]
