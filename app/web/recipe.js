@@ -78,7 +78,7 @@ export async function offerRecipe(file, begin) {
       {},
       choice("Just open the picture", () => begin(file, file.name)),
       here && choice("Use the recipe here", () => restore(recipe), true),
-      !here && choice("Open it with the recipe", () => open(file), !before),
+      !here && choice(before ? "Open the result with the recipe" : "Open it with the recipe", () => open(file), !before),
       before && choice("Open the original with the recipe", async () => open(await picture(before)), true),
     ),
   );

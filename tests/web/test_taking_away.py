@@ -143,8 +143,10 @@ def test_a_download_carries_its_recipe_and_dropping_it_restores_that(anybody):
     anybody.choose("Open a picture", made | {"buffer": data + b"\0"})
     anybody.page.get_by_text("is not known here").wait_for()
     assert not anybody.page.get_by_role("button", name="Open the original").count()
-    anybody.press("Just open the picture")
-    anybody.page.wait_for_selector(".stage[data-shown]")
+    anybody.press("Open it with the recipe")
+    anybody.page.locator(".proposal[aria-busy=false] .chip", has_text="Caption").wait_for()
+    beginning = anybody.client.get(anybody.session()["input_url"]).content
+    assert (pixels(beginning) == pixels(data)).all()
 
 
 def test_an_example_begins_one_session_however_often_it_is_clicked(person):
