@@ -1,7 +1,9 @@
 // @ts-check
 /** The recipe a produced PNG carries, and doing the same again. */
 
+import { call, picture } from "./api.js";
 import { h, iconButton } from "./dom.js";
+import { propose } from "./proposal.js";
 import { complain, store } from "./session.js";
 import { suggest } from "./composer.js";
 
@@ -52,26 +54,61 @@ const text = (bytes) => new TextDecoder().decode(bytes);
 export async function offerRecipe(file, begin) {
   const recipe = await readRecipe(file);
   if (!recipe) return false;
-  const restore = () => {
-    window.dispatchEvent(new CustomEvent("recipe", { detail: { ...recipe.options, samples: undefined, seed: recipe.seed } }));
-    suggest(recipe.instruction);
-  };
   const here = store.get().session !== null;
+  const before = here ? null : await original(file, recipe).catch(() => null);
+  /**
+   * @param {string} label
+   * @param {() => unknown} run
+   * @param {boolean} [primary]
+   */
+  const choice = (label, run, primary = false) => h("button", { type: "button", class: primary ? "button primary" : "button", onclick: () => (dialog.close(), Promise.resolve(run()).catch(complain)) }, label);
+  const open = async (/** @type {Blob} */ from) => {
+    await begin(from, file.name);
+    await restore(recipe);
+  };
   const dialog = h(
     "dialog",
     { class: "dialog", "aria-label": "This picture carries its recipe", onclose: () => dialog.remove() },
     h("header", {}, h("h2", {}, "This picture carries its recipe"), iconButton("close", "Close", () => dialog.close())),
     h("blockquote", {}, recipe.instruction),
-    h("p", { class: "muted" }, `Seed ${recipe.seed}`),
+    h("p", { class: "muted" }, `It brings back the sentence, its plan, the options and seed ${recipe.seed}; nothing is painted before you have seen the plan.`),
+    !here && h("p", { class: "muted" }, before ? "The picture it was made from is still on this server." : "The picture it was made from is not known here: on this one, the sentence would be carried out once more."),
     h(
       "footer",
       {},
-      h("button", { type: "button", class: "button", onclick: () => (dialog.close(), begin(file, file.name).catch(complain)) }, "Just open the picture"),
-      here && h("button", { type: "button", class: "button primary", onclick: () => (dialog.close(), restore()) }, "Use the recipe here"),
-      !here && h("button", { type: "button", class: "button primary", onclick: () => (dialog.close(), begin(file, file.name).then(restore, complain)) }, "Open it with the recipe"),
+      choice("Just open the picture", () => begin(file, file.name)),
+      here && choice("Use the recipe here", () => restore(recipe), true),
+      !here && choice(before ? "Open the result with the recipe" : "Open it with the recipe", () => open(file), !before),
+      before && choice("Open the original with the recipe", async () => open(await picture(before)), true),
     ),
   );
   document.body.append(dialog);
   dialog.showModal();
   return true;
+}
+
+/**
+ * The picture that a result was made from, where the server still has the edit that made this very file.
+ * @param {File} file
+ * @param {any} recipe
+ * @returns {Promise<string | null>} its address
+ */
+async function original(file, { instruction, seed }) {
+  const { data } = await call("/v1/edits?limit=100");
+  const made = data.find((/** @type {any} */ edit) => edit.instruction === instruction && edit.images.some((/** @type {any} */ image) => image.seed === seed && image.bytes === file.size));
+  return made?.urls.input ?? null;
+}
+
+/**
+ * Say it again with its options, as a plan that is not painted yet; where that cannot be, as words.
+ * @param {any} recipe
+ */
+async function restore({ instruction, plan, options, seed }) {
+  window.dispatchEvent(new CustomEvent("recipe", { detail: { ...options, samples: undefined, seed } }));
+  try {
+    await propose({ instruction, plan, options: { ...options, samples: 1, seed } });
+  } catch (error) {
+    suggest(instruction);
+    throw error;
+  }
 }

@@ -14,7 +14,7 @@ const EXAMPLES = [
 ];
 
 /**
- * @param {(file: Blob, title: string, suggestion?: string) => void} begin
+ * @param {(file: Blob, title: string, suggestion?: string) => void | Promise<void>} begin
  * @param {(file: File) => void} offer takes a file that may carry a recipe
  * @returns {{element: HTMLElement, refresh: () => void}}
  */
@@ -44,17 +44,26 @@ export function startScreen(begin, offer) {
 
 /**
  * @param {{file: string, say: string}} example
- * @param {(file: Blob, title: string, suggestion?: string) => void} begin
+ * @param {(file: Blob, title: string, suggestion?: string) => void | Promise<void>} begin
  */
 function card({ file, say }, begin) {
   const address = `/web/examples/${file}`;
-  const run = async () => begin(await (await fetch(address)).blob(), say, say);
-  return h(
+  const run = async () => {
+    // A second click while the first one's session is made would make another.
+    button.disabled = true;
+    try {
+      await begin(await (await fetch(address)).blob(), say, say);
+    } finally {
+      button.disabled = false;
+    }
+  };
+  const button = h(
     "button",
     { type: "button", class: "example", onclick: () => run().catch(complain) },
     h("img", { src: address, alt: "", width: 512, height: 384 }),
     h("span", {}, `“${say}”`),
   );
+  return button;
 }
 
 /** @param {HTMLElement} section */

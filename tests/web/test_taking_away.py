@@ -40,29 +40,25 @@ def test_the_same_again_has_a_new_seed(person):
     assert (one != other).any()
 
 
-def test_copied_code_does_the_same_again(person, tmp_path):
-    """Each snippet is run as it was copied, beside the picture; each makes the bytes that the page shows."""
+def runs(person, folder, turn, *, key: str | None = None) -> None:
+    """Copy each snippet and run it as it is, beside the picture; each makes the bytes that the page shows."""
     person.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    (tmp_path / "picture.png").write_bytes(TABLE.read_bytes())
-    person.begin()
-    person.press("Mask", exact=True)
-    person.tool("Ellipse")
-    person.drag((0.4, 0.4), (0.6, 0.6))
-    turn = person.say('it\'s the "ball": make it green')
+    (folder / "picture.png").write_bytes(TABLE.read_bytes())
     wanted = person.picture(turn["images"][0]["url"])
-    person.press("Copy as code, or download")
-    environment = os.environ | {"BRUSHEDIT_API_KEY": "none", "NO_PROXY": "127.0.0.1"}
+    environment = {name: value for name, value in os.environ.items() if name != "BRUSHEDIT_API_KEY"}
+    environment |= {"NO_PROXY": "127.0.0.1"} | ({} if key is None else {"BRUSHEDIT_API_KEY": key})
     runners = {
-        "curl": lambda code: ["bash", "-ec", code],
+        "curl": lambda code: ["bash", "-euc", code],
         "Python": lambda code: [sys.executable, "-c", code],
         "OpenAI SDK": lambda code: [sys.executable, "-c", code],
     }
+    person.page.locator(f"[data-turn={turn['id']}]").get_by_role("button", name="Copy as code").click()
     for name, runner in runners.items():
         person.page.get_by_role("tab", name=name).click()
         person.page.evaluate("navigator.clipboard.writeText('')")
         person.press("Copy", exact=True)
         code = person.wait(lambda: person.page.evaluate("navigator.clipboard.readText()"))
-        done = subprocess.run(runner(code), cwd=tmp_path, env=environment, capture_output=True, check=False)
+        done = subprocess.run(runner(code), cwd=folder, env=environment, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
         if name == "curl":
             (again,) = [
@@ -72,8 +68,35 @@ def test_copied_code_does_the_same_again(person, tmp_path):
             ]
             made = person.picture(again["images"][0]["url"])
         else:
-            made = pixels((tmp_path / "edited.png").read_bytes())
+            made = pixels((folder / "edited.png").read_bytes())
         assert (made == wanted).all(), name
+    person.press("Close", exact=True)
+
+
+def test_copied_code_does_the_same_again(person, tmp_path):
+    person.begin()
+    runs(person, tmp_path, person.say('it\'s the "ball": make it green'))
+
+
+def test_copied_code_takes_along_what_a_person_decided(person, tmp_path):
+    """A mask by hand; then a place that was chosen, and a caption that would be given more room if it was new."""
+    person.begin()
+    person.press("Mask", exact=True)
+    person.tool("Ellipse")
+    person.drag((0.4, 0.4), (0.6, 0.6))
+    runs(person, tmp_path, person.say("make the ball green"), key="none")
+    person.page.locator(".origin-button").click()
+    first = person.say("make the toy purple")
+    (region,) = first["regions"]
+    other = next(number for number in range(3) if number not in region["chosen"])
+    person.press("Found 3")
+    chosen = person.makes(lambda: person.press(f"{other + 1} · object"))
+    runs(person, tmp_path, chosen)
+    person.page.locator(".card.selected .chip", has_text="Caption").click()
+    person.page.locator(".chip-form").get_by_label("Caption", exact=True).fill("a purple star")
+    forked = person.makes(lambda: person.press("Run with this"))
+    assert forked["plan"]["steps"][0]["box"] == chosen["plan"]["steps"][0]["box"] is not None
+    runs(person, tmp_path, forked)
 
 
 def test_a_download_carries_its_recipe_and_dropping_it_restores_that(anybody):
@@ -99,16 +122,40 @@ def test_a_download_carries_its_recipe_and_dropping_it_restores_that(anybody):
         }""",
         list(data),
     )
+    anybody.page.get_by_text(f"seed {turn['options']['seed']};").wait_for()
     anybody.press("Use the recipe here")
-    anybody.until("document.getElementById('composer').value === 'make the cube yellow'")
-    box = anybody.page.get_by_label("Instruction", exact=True)
-    again = anybody.makes(lambda: box.press("Enter"))
+    anybody.page.locator(".proposal[aria-busy=false] .chip", has_text="Caption").wait_for()
+    again = anybody.makes(lambda: anybody.press("Paint this"))
+    assert again["plan"] == turn["plan"]
     assert (again["options"]["seed"], again["options"]["guidance"]) == (turn["options"]["seed"], 5.5)
     assert (anybody.picture(again["images"][0]["url"]) == pixels(data)).all()
-    # And as the beginning of another.
+    # And as the beginning of another: on what it was made from, which is still known.
     anybody.visit()
-    anybody.choose("Open a picture", {"name": "made.png", "mimeType": "image/png", "buffer": data})
-    anybody.press("Open it with the recipe")
-    anybody.page.wait_for_selector(".stage[data-shown]")
-    anybody.until("document.getElementById('composer').value === 'make the cube yellow'")
+    made = {"name": "made.png", "mimeType": "image/png", "buffer": data}
+    anybody.choose("Open a picture", made)
+    anybody.press("Open the original with the recipe")
+    anybody.page.locator(".proposal[aria-busy=false] .chip", has_text="Caption").wait_for()
     assert anybody.page.get_by_label("Seed", exact=True).input_value() == str(turn["options"]["seed"])
+    beginning = anybody.client.get(anybody.session()["input_url"]).content
+    assert (pixels(beginning) == pixels(TABLE.read_bytes())).all()
+    # Of another server's, only the result is here.
+    anybody.visit()
+    anybody.choose("Open a picture", made | {"buffer": data + b"\0"})
+    anybody.page.get_by_text("is not known here").wait_for()
+    assert not anybody.page.get_by_role("button", name="Open the original").count()
+    anybody.press("Open it with the recipe")
+    anybody.page.locator(".proposal[aria-busy=false] .chip", has_text="Caption").wait_for()
+    beginning = anybody.client.get(anybody.session()["input_url"]).content
+    assert (pixels(beginning) == pixels(data)).all()
+
+
+def test_an_example_begins_one_session_however_often_it_is_clicked(person):
+    def sessions() -> int:
+        return len(person.client.get("/v1/sessions?limit=100").json()["data"])
+
+    before = sessions()
+    person.visit()
+    person.page.get_by_role("button", name="remove the blue cube").dblclick()
+    person.until("document.getElementById('composer').value === 'remove the blue cube'")
+    person.page.wait_for_load_state("networkidle")
+    assert sessions() == before + 1
