@@ -40,7 +40,7 @@ STAGES: Mapping[str, Stage] = {
     "vae": Stage(train_vae, 40, 790),
     "text": Stage(train_text, 40, 240),
     "base": Stage(train_base, 40, 10000),
-    "brushnet": Stage(train_brushnet, 40, 3050),
+    "brushnet": Stage(train_brushnet, 40, 9650),
     "ablation": Stage(train_ablation, 40, 2400),
 }
 """By name, in the order they have to be trained in."""

@@ -53,7 +53,7 @@ def test_pictures_with_one_instruction_each_are_edited_retried_and_fetched(anybo
     ended(person)
     assert states(person) == {"table.png": "succeeded", "beach.png": "failed", "night.png": "succeeded"}
     assert person.page.locator("tbody tr").nth(2).locator("td").first.inner_text() == "make the toy purple"
-    assert "Name it differently" in person.page.locator("tbody tr").nth(1).inner_text()
+    assert "paint over what you mean" in person.page.locator("tbody tr").nth(1).inner_text()
     # Nothing is squeezed until its words break.
     for cell in ("td", ".row-name span"):
         box = person.page.locator("tbody tr").nth(2).locator(cell).first.bounding_box()
