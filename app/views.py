@@ -29,6 +29,7 @@ def edit_view(rows: Rows, queue: Queue, edit: Edit) -> dict[str, Any]:
         "options": seeded_options(edit.request),
         "session_id": edit.session_id,
         "parent_id": edit.parent_id,
+        "parent_index": edit.request.get("parent_index", 0),
         "batch_id": edit.batch_id,
         "forked_from": edit.request.get("forked_from"),
         "plan": edit.plan,

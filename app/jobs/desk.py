@@ -177,7 +177,7 @@ class Desk:
             regions = tuple(edit.regions)
             if not regions:
                 raise Conflict("this edit has no region to resume with", param="stage")
-        kept = {key: value for key, value in edit.request.items() if key not in ("parent_index", "title")}
+        kept = {key: value for key, value in edit.request.items() if key != "title"}
         return replace(
             change,
             request={**kept, **change.request, "forked_from": edit_id},

@@ -140,7 +140,9 @@ function boxes(turn, number) {
 function relocate(turn, number, patch) {
   const steps = turn.plan.steps.map((/** @type {any} */ step, /** @type {number} */ at) => (at === number ? { ...step, where: "", box: null, ...patch } : step));
   const change = { stage: "locate", plan: { steps } };
-  (turn === proposal.get().edit ? repropose(change) : fork(turn.id, change)).catch(complain);
+  if (turn === proposal.get().edit) return void repropose(change).catch(complain);
+  // The picture is to be seen as it becomes, without the tint of what may change.
+  fork(turn.id, change).then(() => panel.set({ open: false }), complain);
 }
 
 /**

@@ -3,17 +3,18 @@
 
 import { explain } from "./api.js";
 import { thumbnail } from "./bitmaps.js";
-import { h, icon, iconButton } from "./dom.js";
+import { ask, h, icon, iconButton, toComposer } from "./dom.js";
 import { openExport } from "./export.js";
 import { planChips } from "./plan.js";
 import { progress } from "./progress.js";
 import { complain, fork, removeTurn, show, store, unfinished } from "./session.js";
 
 const LARGEST_SEED = 2 ** 31;
+const LONG = 280; // characters of an instruction, from which on it is folded
 
 /**
  * @param {any} turn
- * @returns {{element: HTMLElement, update: (turn: any) => void}}
+ * @returns {{element: HTMLElement, update: (turn: any, picked: number, ahead: number) => void}} `picked` is the variant that is gone on with
  */
 export function card(turn) {
   const element = h("article", { class: "card", "data-turn": turn.id });
@@ -22,46 +23,79 @@ export function card(turn) {
   let running = null;
   return {
     element,
-    update(now) {
-      const { shown, live } = store.get();
-      const selected = shown.id === now.id ? shown.sample : -1;
-      const signature = JSON.stringify([now.status, now.plan, now.regions, selected]);
+    update(now, picked, ahead) {
+      const { shown, live, turns } = store.get();
+      const selected = shown.id === now.id;
+      const leaf = !turns.some((other) => other.parent_id === now.id);
+      const signature = JSON.stringify([now.status, now.plan, now.regions, selected, picked, leaf]);
       if (signature !== drawn) {
         drawn = signature;
         running = unfinished(now) ? progress(now.id) : null;
         element.setAttribute("aria-label", `Turn: ${now.instruction}`);
-        element.classList.toggle("selected", selected >= 0);
-        element.replaceChildren(...parts(now, selected, running?.element));
+        element.classList.toggle("selected", selected);
+        const held = element.contains(document.activeElement) && labelOf(document.activeElement);
+        element.replaceChildren(...parts(now, { selected, picked, leaf }, running?.element));
+        const again = held && [...element.querySelectorAll("button")].find((button) => labelOf(button) === held);
+        if (again) again.focus();
+        else if (held) toComposer();
       }
-      running?.update(live[now.id]);
+      running?.update(live[now.id], now, ahead);
     },
   };
 }
 
+/** @param {Element | null} element */
+const labelOf = (element) => element?.getAttribute("aria-label") ?? element?.textContent;
+
+/**
+ * @typedef {object} Place
+ * @property {boolean} selected whether the picture area shows it
+ * @property {number} picked the variant that is gone on with
+ * @property {boolean} leaf whether no turn builds on it
+ */
+
 /**
  * @param {any} turn
- * @param {number} selected
+ * @param {Place} place
  * @param {HTMLElement | undefined} running
  * @returns {HTMLElement[]}
  */
-function parts(turn, selected, running) {
+function parts(turn, place, running) {
   return [
-    h("p", { class: "said" }, turn.instruction),
+    ...said(turn.instruction),
     turn.plan && planChips(turn, unfinished(turn) ? null : (change) => fork(turn.id, change)),
     running,
-    turn.images.length > 0 && pictures(turn, selected),
-    turn.images.length > 0 && facts(turn, Math.max(0, selected)),
+    turn.images.length > 0 && pictures(turn, place),
+    turn.images.length > 0 && facts(turn, place.picked),
     turn.status === "failed" && h("p", { class: "problem", role: "alert" }, icon("warn"), h("span", {}, explain(turn.error ?? {}))),
     turn.status === "canceled" && h("p", { class: "muted" }, "Cancelled. Nothing was changed."),
-    !unfinished(turn) && actions(turn),
+    !unfinished(turn) && actions(turn, place),
   ].filter((part) => part instanceof HTMLElement);
 }
 
 /**
- * @param {any} turn
- * @param {number} selected
+ * What was asked; of a long text the beginning, and a button for the rest.
+ * @param {string} words
+ * @returns {HTMLElement[]}
  */
-function pictures(turn, selected) {
+function said(words) {
+  const text = h("p", { class: "said" }, words);
+  if (words.length < LONG) return [text];
+  const fold = () => {
+    const folded = text.classList.toggle("folded");
+    more.textContent = folded ? "More" : "Less";
+    more.setAttribute("aria-expanded", String(!folded));
+  };
+  const more = h("button", { type: "button", class: "text-button more-said", onclick: fold });
+  fold();
+  return [text, more];
+}
+
+/**
+ * @param {any} turn
+ * @param {Place} place
+ */
+function pictures(turn, { selected, picked }) {
   const many = turn.images.length > 1;
   const buttons = turn.images.map((/** @type {any} */ image, /** @type {number} */ sample) => {
     const img = h("img", { alt: many ? `Variant ${sample + 1} of ${turn.images.length}` : `Result: ${turn.instruction}`, width: turn.width, height: turn.height });
@@ -69,7 +103,7 @@ function pictures(turn, selected) {
     const label = many ? `Continue with variant ${sample + 1}` : "Show this result";
     return h(
       "button",
-      { type: "button", class: "thumb", "aria-label": label, "aria-pressed": String(sample === selected), onclick: () => show({ id: turn.id, sample }) },
+      { type: "button", class: "thumb", "aria-label": label, "aria-pressed": String(sample === picked && (selected || many)), onclick: () => show({ id: turn.id, sample }) },
       img,
       many && h("span", { class: "thumb-number" }, sample + 1),
     );
@@ -94,20 +128,33 @@ function facts(turn, sample) {
   );
 }
 
-/** @param {any} turn */
-function actions(turn) {
-  const again = () => {
+/**
+ * @param {any} turn
+ * @param {Place} place
+ */
+function actions(turn, { picked, leaf }) {
+  let asked = false;
+  const again = (/** @type {MouseEvent} */ event) => {
+    // A double click means one more, and so does a second click while the first is not answered.
+    if (asked || event.detail > 1) return;
+    asked = true;
     const seed = Math.floor(Math.random() * LARGEST_SEED);
     const stage = turn.regions.length ? "paint" : turn.plan ? "locate" : "plan";
-    fork(turn.id, { stage, options: { seed } }).catch(complain);
+    fork(turn.id, { stage, options: { seed } })
+      .catch(complain)
+      .finally(() => (asked = false));
   };
   const made = turn.status === "succeeded";
-  const leaf = !store.get().turns.some((other) => other.parent_id === turn.id);
   return h(
     "div",
     { class: "card-actions" },
     h("button", { type: "button", class: "text-button", onclick: again }, icon("dice"), made ? "Again, new seed" : "Try again"),
-    iconButton("copy", "Copy as code, or download", () => openExport(turn, Math.max(0, store.get().shown.id === turn.id ? store.get().shown.sample : 0))),
-    leaf && iconButton("trash", "Delete this turn", () => removeTurn(turn.id).catch(complain)),
+    iconButton("copy", "Copy as code, or download", () => openExport(turn, picked)),
+    leaf && iconButton("trash", "Delete this turn", () => askToRemove(turn)),
   );
+}
+
+/** @param {any} turn */
+export function askToRemove(turn) {
+  ask(turn.images.length ? "Delete this turn with what it painted?" : "Delete this turn?", "Delete", () => removeTurn(turn.id).catch(complain));
 }

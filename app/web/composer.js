@@ -2,47 +2,74 @@
 /** Where the next thing is said: the instruction, the mask it comes with, and options behind a button. */
 
 import { draft, maskFields } from "./draft.js";
-import { h, icon, iconButton } from "./dom.js";
-import { optionsForm } from "./options.js";
+import { h, icon, iconButton, toComposer } from "./dom.js";
+import { changed, optionsForm } from "./options.js";
 import { propose } from "./proposal.js";
 import { complain, say, store } from "./session.js";
+
+const LONGEST = 4000; // characters, as the API takes them
 
 /** @returns {HTMLElement} */
 export function composer() {
   const text = h("textarea", {
     id: "composer",
     rows: 1,
-    maxLength: 4000,
     placeholder: "Say what should change",
     "aria-label": "Instruction",
     enterKeyHint: "send",
-    oninput: () => grow(text),
+    oninput: () => {
+      grow(text);
+      lacking("");
+    },
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       submit(event.ctrlKey || event.metaKey);
     },
   });
+  const lack = h("p", { class: "lack", role: "alert", hidden: true });
+  const lacking = (/** @type {string} */ words) => {
+    lack.hidden = !words;
+    lack.textContent = words;
+  };
   const send = h("button", { type: "submit", class: "send", "aria-label": "Send", title: "Send (Enter)" }, icon("send"));
   const options = optionsForm();
   const plan = h("button", { type: "button", class: "text-button plan-first", title: "See the plan before anything is painted (Ctrl+Enter)", onclick: () => submit(true) }, "Plan");
-  const toggle = iconButton("sliders", "Options", () => {
-    options.hidden = !options.hidden;
-    toggle.setAttribute("aria-expanded", String(!options.hidden));
+  const toggle = iconButton("sliders", "Options", () => unfold(options.hidden), { class: "icon-button options-toggle", "aria-expanded": "false" });
+  const unfold = (/** @type {boolean} */ open) => {
+    options.hidden = !open;
+    toggle.setAttribute("aria-expanded", String(open));
+  };
+  draft.follow(() => {
+    const set = changed();
+    toggle.dataset.set = set ? String(set) : "";
+    toggle.title = set ? `Options, ${set} set` : "Options";
+    toggle.setAttribute("aria-label", toggle.title);
   });
-  toggle.setAttribute("aria-expanded", "false");
   const form = h(
     "form",
-    { class: "composer", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), submit(false)) },
+    {
+      class: "composer",
+      onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), submit(false)),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        if (event.key !== "Escape" || event.isComposing || options.hidden) return;
+        if (options.contains(document.activeElement)) toggle.focus();
+        unfold(false);
+      },
+    },
     options,
     maskLine(),
+    lack,
     h("div", { class: "composer-line" }, toggle, text, plan, send),
   );
 
   /** @param {boolean} planOnly */
   async function submit(planOnly) {
     const instruction = text.value.trim();
-    if (!instruction || send.disabled) return;
+    if (send.disabled) return;
+    const over = [...instruction].length - LONGEST;
+    lacking(over > 0 ? `That is ${over.toLocaleString("en")} characters too long: ${LONGEST.toLocaleString("en")} can be read at once.` : instruction ? "" : "Say in words what should change.");
+    if (!instruction || over > 0) return text.focus();
     send.disabled = plan.disabled = true;
     try {
       const body = { instruction, options: draft.get().options, ...(await maskFields()) };
@@ -61,7 +88,7 @@ export function composer() {
 
   let opened = "";
   store.follow(({ session }) => {
-    if (session && session.id !== opened) setTimeout(() => matchMedia("(pointer: fine)").matches && text.focus());
+    if (session && session.id !== opened) setTimeout(toComposer);
     opened = session?.id ?? "";
   });
   return form;

@@ -122,15 +122,46 @@ export function iconButton(name, label, onclick, props = {}) {
   return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...props }, icon(name));
 }
 
+/** To where the next thing is said, when what had the focus is gone; on a touch screen that would open the keyboard. */
+export function toComposer() {
+  if (matchMedia("(pointer: fine)").matches) document.getElementById("composer")?.focus();
+}
+
+/**
+ * Ask before something is done that cannot be undone. Escape, or turning to anything else, leaves it undone.
+ * @param {string} question
+ * @param {string} label what would be done, in a word
+ * @param {() => void} run
+ */
+export function ask(question, label, run) {
+  const before = /** @type {HTMLElement | null} */ (document.activeElement);
+  const away = () => {
+    // A browser says "focusout" while it removes what has the focus.
+    shown.removeEventListener("focusout", left);
+    shown.remove();
+  };
+  const keep = () => {
+    away();
+    before?.focus();
+  };
+  const no = h("button", { type: "button", class: "text-button", onclick: keep }, "Keep");
+  const yes = h("button", { type: "button", class: "text-button", onclick: () => (away(), toComposer(), run()) }, label);
+  const shown = h("div", { class: "toast", role: "alertdialog", "aria-label": question, tabIndex: -1 }, h("span", {}, question), yes, no);
+  const left = (/** @type {FocusEvent} */ { relatedTarget }) => document.hasFocus() && !shown.contains(/** @type {Node | null} */ (relatedTarget)) && away();
+  shown.addEventListener("focusout", left);
+  shown.addEventListener("keydown", (event) => event.key === "Escape" && keep());
+  document.getElementById("toasts")?.append(shown);
+  no.focus();
+}
+
 /**
  * Announce something to everybody, screen readers included.
  * @param {string} message
- * @param {{kind?: "info" | "problem", action?: {label: string, run: () => void}}} [options]
+ * @param {{kind?: "info" | "problem"}} [options]
  */
-export function toast(message, { kind = "info", action } = {}) {
+export function toast(message, { kind = "info" } = {}) {
   const shown = h("div", { class: `toast ${kind}` }, kind === "problem" && icon("warn"), h("span", {}, message));
   const away = () => shown.remove();
-  if (action) shown.append(h("button", { type: "button", class: "text-button", onclick: () => (away(), action.run()) }, action.label));
   shown.append(iconButton("close", "Dismiss", away));
   document.getElementById("toasts")?.append(shown);
   setTimeout(away, kind === "problem" ? 12000 : 4500);

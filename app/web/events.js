@@ -1,5 +1,5 @@
 // @ts-check
-/** Server-sent events over fetch, because EventSource cannot carry a key. Takes up again where a line broke. */
+/** Server-sent events over fetch, because EventSource cannot carry a key. Takes up again where a line broke, and says so. */
 
 import { ApiError, request } from "./api.js";
 
@@ -8,7 +8,7 @@ const PAUSE = 700;
 
 /**
  * @typedef {object} Told
- * @property {string} type
+ * @property {string} type the server's, or "lost" and "back"
  * @property {any} data
  */
 
@@ -19,10 +19,13 @@ const PAUSE = 700;
  */
 export async function* follow(path, signal) {
   let after = "";
+  let lost = false;
   while (!signal.aborted) {
     try {
       const headers = after ? { "Last-Event-ID": after } : undefined;
       const response = await request(path, { signal, headers });
+      if (lost) yield { type: "back", data: {} };
+      lost = false;
       for await (const event of parse(response, signal)) {
         if (event.id) after = event.id;
         yield { type: event.type, data: event.data };
@@ -31,6 +34,8 @@ export async function* follow(path, signal) {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) throw error;
+      lost = true;
+      yield { type: "lost", data: {} };
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }

@@ -2,7 +2,7 @@
 /** The bar at the top: where one is, undo and redo, and the few things that concern the whole page. */
 
 import { call } from "./api.js";
-import { h, iconButton, toast } from "./dom.js";
+import { ask, h, iconButton } from "./dom.js";
 import { openHelp } from "./keys.js";
 import { complain, rename, step, store } from "./session.js";
 import { nextTheme } from "./theme.js";
@@ -51,13 +51,9 @@ export function toggleHistory() {
 
 function confirmRemoval() {
   const { session } = store.get();
-  toast("Delete this session with all its pictures?", {
-    action: {
-      label: "Delete",
-      run: () =>
-        call(`/v1/sessions/${session.id}`, { method: "DELETE" })
-          .then(() => (location.hash = ""))
-          .catch(complain),
-    },
+  ask("Delete this session with all its pictures?", "Delete", () => {
+    call(`/v1/sessions/${session.id}`, { method: "DELETE" })
+      .then(() => (location.hash = ""))
+      .catch(complain);
   });
 }

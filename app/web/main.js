@@ -12,7 +12,7 @@ import { askForKeys } from "./keyring.js";
 import { listen } from "./keys.js";
 import { pane } from "./pane.js";
 import { offerRecipe } from "./recipe.js";
-import { close, complain, open, start } from "./session.js";
+import { close, complain, open, start, watch } from "./session.js";
 import { startScreen } from "./start.js";
 import { applyTheme } from "./theme.js";
 import { tree } from "./tree.js";
@@ -32,6 +32,7 @@ const screens = { start: beginning.element, session: conversation, batch: batch.
 fill(/** @type {HTMLElement} */ (document.getElementById("app")), header(), ...Object.values(screens));
 listen(picture.stage, picture.work, toggleHistory);
 receive((files) => (screens.batch.hidden ? offer(files[0]) : batch.add(files)).catch(complain));
+watch();
 window.addEventListener("hashchange", () => route().catch(complain));
 route().catch(complain);
 

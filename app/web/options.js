@@ -19,14 +19,19 @@ const FIELDS = [
   { name: "samples", label: "Variants", hint: "1", min: 1, max: 8, step: 1 },
   { name: "seed", label: "Seed", hint: "random", min: 0, step: 1 },
   { name: "tries", label: "Tries", hint: "auto", min: 1, max: 16, step: 1 },
-  { name: "steps", label: "Steps", hint: "20", min: 1, max: 200, step: 1 },
-  { name: "guidance", label: "Guidance", hint: "7.5", min: 0, max: 50, step: 0.1 },
+  { name: "steps", label: "Steps", hint: "auto", min: 1, max: 200, step: 1 },
+  { name: "guidance", label: "Guidance", hint: "auto", min: 0, max: 50, step: 0.1 },
   { name: "strength", label: "Strength", hint: "1", min: 0.05, max: 1, step: 0.05 },
   { name: "grow", label: "Reach, px", hint: "auto", min: 0, max: 4096, step: 1 },
   { name: "blur", label: "Feather, px", hint: "= reach", min: 0, max: 4096, step: 1 },
   { name: "preservation_scale", label: "Preservation", hint: "1", min: 0, max: 10, step: 0.1 },
 ];
 const PREVIEWS = { preview_every: 2 };
+
+/** @returns {number} how many options are not left to the server */
+export function changed() {
+  return Object.keys(draft.get().options).filter((name) => !(name in PREVIEWS)).length;
+}
 
 /** @returns {HTMLElement} */
 export function optionsForm() {

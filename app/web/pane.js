@@ -6,9 +6,9 @@ import { brushwork } from "./brushwork.js";
 import { candidates } from "./candidates.js";
 import { difference } from "./difference.js";
 import { draft, maskFor } from "./draft.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { handle } from "./pointer.js";
-import { complain, findTurn, pictureOf, store, unfinished } from "./session.js";
+import { complain, findTurn, nameOf, pictureOf, store, unfinished } from "./session.js";
 import { Stage } from "./stage.js";
 import { toolbar } from "./toolbar.js";
 import { viewbar, views } from "./views.js";
@@ -21,8 +21,9 @@ export function pane() {
   const stage = new Stage(canvas);
   const work = brushwork(stage);
   const working = h("div", { class: "working", hidden: true }, h("span", { class: "pulse" }), "Live preview");
+  const labels = h("div", { class: "sides", hidden: true });
   const tools = toolbar(work);
-  const element = h("section", { class: "stage", "aria-label": "Picture" }, canvas, tools, working, candidates(stage), viewbar(stage));
+  const element = h("section", { class: "stage", "aria-label": "Picture" }, canvas, labels, tools, working, candidates(stage), viewbar(stage));
 
   const intent = () => (views.get().mode === "slider" ? "split" : draft.get().painting && work.tool.name !== "hand" ? "stroke" : "pan");
   handle(stage, {
@@ -39,6 +40,11 @@ export function pane() {
   });
   canvas.addEventListener("keydown", (event) => intent() === "stroke" && work.keys(event));
 
+  // Read when a picture is there, not when it was asked for: meanwhile somebody may look at it in another way.
+  const looked = () => {
+    const { mode, split, held } = views.get();
+    return { mode, split, held };
+  };
   let wanted = "";
   let opened = "";
   store.follow((state) => show(state).catch(complain));
@@ -55,7 +61,7 @@ export function pane() {
       wanted = opened = "";
       return;
     }
-    const { mode, split, held, against } = views.get();
+    const { against } = views.get();
     const running = state.turns.find((turn) => unfinished(turn) && state.live[turn.id]?.preview);
     const preview = running && state.live[running.id].preview;
     const after = preview ?? pictureOf(state.shown);
@@ -64,16 +70,28 @@ export function pane() {
     working.hidden = !preview;
     canvas.setAttribute("aria-label", turn ? `The picture after: ${turn.instruction}` : "The original picture");
     const key = `${after} ${before}`;
-    if (key === wanted) return stage.set({ mode, split, held });
+    sides(views.get().mode, against ? nameOf(against.id) : "Before", against ? nameOf(state.shown.id) : "After");
+    if (key === wanted) return stage.set(looked());
     wanted = key;
     const [shown, earlier] = await Promise.all([load(after), load(before)]);
     if (wanted !== key) return;
     if (opened !== state.session.id) stage.fitted = true;
     maskFor(shown, opened !== state.session.id);
     opened = state.session.id;
-    stage.set({ after: shown, before: earlier, difference: null, mode, split, held });
+    stage.set({ after: shown, before: earlier, difference: null, ...looked() });
     element.dataset.shown = after;
     if (shown.width === earlier.width && shown.height === earlier.height) compared(key, earlier, shown);
+  }
+
+  /**
+   * Say which side is which, where two are seen.
+   * @param {import("./stage.js").Mode} mode
+   * @param {string} left
+   * @param {string} right
+   */
+  function sides(mode, left, right) {
+    labels.hidden = mode !== "slider" && mode !== "side";
+    fill(labels, h("span", {}, left), h("span", {}, right));
   }
 
   /**

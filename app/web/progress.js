@@ -1,8 +1,9 @@
 // @ts-check
 /** What a running edit is doing: its stage in words, a bar, and a way to stop it. */
 
-import { h, iconButton } from "./dom.js";
+import { h, iconButton, toComposer } from "./dom.js";
 import { cancel, complain } from "./session.js";
+import { told } from "./tries.js";
 
 /** @type {Record<string, string>} */
 const SAID = {
@@ -15,17 +16,23 @@ const SAID = {
 
 /**
  * @param {import("./session.js").Live | undefined} live
+ * @param {any} turn
+ * @param {number} ahead turns of this session that wait for their turn before it: the server does not count them
  * @returns {{text: string, share: number | null}}
  */
-function described(live) {
-  if (live?.position !== undefined) return { text: live.position ? `In the queue, ${live.position} before this` : "Next in the queue", share: null };
-  if (live?.stage === "paint" && live.steps) return { text: `Painting, step ${live.step} of ${live.steps}`, share: (live.step ?? 0) / live.steps };
+function described(live, turn, ahead) {
+  if (live?.lost) return { text: "The connection is lost; trying again", share: null };
+  if (live?.position !== undefined) {
+    const before = live.position + ahead;
+    return { text: before ? `In the queue, ${before} before this` : "Next in the queue", share: null };
+  }
+  if (live?.stage === "paint" && live.painted) return told(live.painted, turn);
   return { text: SAID[live?.stage ?? "queued"] ?? "Working", share: null };
 }
 
 /**
  * @param {string} id
- * @returns {{element: HTMLElement, update: (live: import("./session.js").Live | undefined) => void}}
+ * @returns {{element: HTMLElement, update: (live: import("./session.js").Live | undefined, turn: any, ahead: number) => void}}
  */
 export function progress(id) {
   const text = h("span", { class: "progress-text" });
@@ -33,14 +40,19 @@ export function progress(id) {
   const stop = iconButton("stop", "Cancel this edit", () => {
     stop.disabled = true;
     text.textContent = "Cancelling";
-    cancel(id).catch(complain);
+    toComposer();
+    cancel(id).catch((error) => {
+      stop.disabled = false;
+      complain(error);
+    });
   });
   return {
     element: h("div", { class: "progress", role: "group", "aria-label": "Progress of this edit" }, h("div", { class: "progress-line" }, text, bar), stop),
-    update(live) {
+    update(live, turn, ahead) {
       if (stop.disabled) return;
-      const { text: said, share } = described(live);
-      text.textContent = said;
+      const { text: said, share } = described(live, turn, ahead);
+      // Written only when it changes: screen readers follow the conversation.
+      if (text.textContent !== said) text.textContent = said;
       if (share === null) bar.removeAttribute("value");
       else bar.value = share;
     },

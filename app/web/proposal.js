@@ -1,7 +1,7 @@
 // @ts-check
 /** A plan to look at before anything is painted: what would be done, where, and the words to change about it. */
 
-import { call, dataUrl, picture } from "./api.js";
+import { call } from "./api.js";
 import { draft, maskFields } from "./draft.js";
 import { h } from "./dom.js";
 import { planChips } from "./plan.js";
@@ -38,16 +38,14 @@ export async function propose(body) {
  */
 export async function repropose({ plan, options }) {
   const { edit, body } = proposal.get();
-  await propose({ ...body, plan: plan ?? edit.plan, options: { ...body.options, ...options } });
+  await propose({ ...body, plan: plan ?? edit.plan, options: { ...body.options, seed: edit.options.seed, ...options } });
 }
 
 /** Carry it out as a turn of the session. */
 async function accept() {
   const { edit, body } = proposal.get();
-  const own = await maskFields();
-  // A found mask belongs to the first step; later steps look for theirs on what the earlier ones painted.
-  const found = edit.plan.steps.length === 1 ? { mask: await dataUrl(await picture(edit.regions[0].mask_url)), mask_polarity: "white" } : {};
-  await say({ ...body, ...found, ...own, plan: edit.plan, options: { ...body.options, seed: edit.options.seed } });
+  // The place is looked for again, not sent as a mask: the same plan finds the same one, and the turn keeps the others.
+  await say({ ...body, ...(await maskFields()), plan: edit.plan, options: { ...body.options, seed: edit.options.seed } });
   draft.get().mask?.clear();
   draft.set({ painting: false });
   dismiss();

@@ -5,14 +5,15 @@ import { ApiError, call, explain } from "./api.js";
 import { toast } from "./dom.js";
 import { follow } from "./events.js";
 import { createStore } from "./store.js";
+import { counted, passed } from "./tries.js";
 
 /**
  * @typedef {object} Live What a running edit last told.
  * @property {string} stage
  * @property {number} [position] how many are carried out before it
- * @property {number} [step]
- * @property {number} [steps]
+ * @property {import("./tries.js").Painted} [painted]
  * @property {string} [preview]
+ * @property {boolean} [lost] whether the line to the server is broken
  *
  * @typedef {{id: string | null, sample: number}} Shown The node in the picture area; id null = the original.
  *
@@ -28,6 +29,11 @@ export const store = createStore(/** @type {State} */ ({ session: null, turns: [
 /** @type {Map<string, AbortController>} */
 const followed = new Map();
 const UNFINISHED = new Set(["starting", "processing"]);
+const SENDING = "brushedit.sending";
+const LATE = [1000, 3000, 8000]; // milliseconds
+const OFTEN = 1000; // milliseconds
+let sent = 0; // turns, since the page was loaded
+let looked = 0; // when the session was last read because somebody came back
 
 /** @param {any} turn */
 export const unfinished = (turn) => UNFINISHED.has(turn.status);
@@ -37,6 +43,51 @@ export const unfinished = (turn) => UNFINISHED.has(turn.status);
  * @returns {any | undefined}
  */
 export const findTurn = (id) => store.get().turns.find((turn) => turn.id === id);
+
+/**
+ * What a node is called.
+ * @param {string | null} id
+ * @returns {string}
+ */
+export const nameOf = (id) => wordsOf(id).filter(Boolean).join(" · ");
+
+/**
+ * What a node is called: what was asked, and where that is what another one was asked, what is different about it.
+ * @param {string | null} id
+ * @returns {[string, string]}
+ */
+export function wordsOf(id) {
+  const turn = findTurn(id);
+  if (!turn) return ["Original", ""];
+  const source = !turn.title && turn.forked_from && findTurn(turn.forked_from);
+  return [turn.title || turn.instruction, source ? changes(source, turn).join(", ") || "another mask" : ""];
+}
+
+/**
+ * What a turn that did another again did otherwise, in words.
+ * @param {any} source
+ * @param {any} turn
+ * @returns {string[]}
+ */
+function changes(source, turn) {
+  const steps = (turn.plan?.steps ?? []).flatMap((/** @type {any} */ step, /** @type {number} */ at) => {
+    const old = source.plan?.steps[at] ?? {};
+    const words = ["kind", "target", "which", "caption"].filter((key) => step[key] !== old[key]).map((key) => step[key]);
+    return words.length || JSON.stringify(step) === JSON.stringify(old) ? words : ["another place"];
+  });
+  const options = Object.keys(turn.options).filter((key) => turn.options[key] !== source.options[key]);
+  return [...steps, ...options.map((key) => `${key.replaceAll("_", " ")} ${turn.options[key]}`)];
+}
+
+/**
+ * A node with the variant that was last gone on with.
+ * @param {string | null} id
+ * @param {any[]} [turns]
+ * @returns {Shown}
+ */
+export function nodeOf(id, turns = store.get().turns) {
+  return { id, sample: (id && turns.findLast((turn) => turn.parent_id === id)?.parent_index) || 0 };
+}
 
 /**
  * Address of the picture a node stands for.
@@ -88,20 +139,38 @@ export async function start(file, title) {
 export async function open(id) {
   close();
   const { turns, ...session } = await call(`/v1/sessions/${id}`);
-  store.set({ session, turns, shown: { id: session.head, sample: 0 } });
+  store.set({ session, turns, shown: nodeOf(session.head, turns) });
   for (const turn of turns.filter(unfinished)) listen(turn.id);
+  if (sessionStorage.getItem(SENDING) !== id) return;
+  // The page was loaded anew before it heard of a turn it had sent: the server may take that turn in any moment.
+  sessionStorage.removeItem(SENDING);
+  for (const pause of LATE) setTimeout(() => store.get().session?.id === id && refresh().catch(complain), pause);
 }
 
 /** Read the session again; the picture follows where the head went. */
 export async function refresh() {
   const known = store.get().session;
   if (!known) return;
+  const at = sent;
   const { turns, ...session } = await call(`/v1/sessions/${known.id}`);
   if (store.get().session?.id !== session.id) return;
+  // What was sent meanwhile may not be in that answer.
+  if (at !== sent) return refresh();
   const before = store.get();
   const moved = session.head !== before.session.head || !turns.some((/** @type {any} */ turn) => turn.id === before.shown.id);
-  store.set({ session, turns, shown: moved ? { id: session.head, sample: 0 } : before.shown });
+  store.set({ session, turns, shown: moved ? nodeOf(session.head, turns) : before.shown });
   for (const turn of turns.filter(unfinished)) listen(turn.id);
+}
+
+/** Read the session again when somebody comes back to the page: another tab may have gone on with it. */
+export function watch() {
+  const look = () => {
+    if (document.hidden || Date.now() - looked < OFTEN) return;
+    looked = Date.now();
+    refresh().catch(complain);
+  };
+  window.addEventListener("focus", look);
+  document.addEventListener("visibilitychange", look);
 }
 
 /** @param {Shown} shown */
@@ -122,7 +191,7 @@ export async function say(body) {
     if (shown.id) Object.assign(asked, { parent_id: shown.id, parent_index: shown.sample });
     else if (session.head) await call(`/v1/sessions/${session.id}/head`, { method: "PUT", json: { head: null } });
   }
-  take(await call(`/v1/sessions/${session.id}/turns`, { json: asked }));
+  await send(`/v1/sessions/${session.id}/turns`, asked);
 }
 
 /**
@@ -131,7 +200,22 @@ export async function say(body) {
  * @param {Record<string, any>} change
  */
 export async function fork(id, change) {
-  take(await call(`/v1/edits/${id}/fork`, { json: change }));
+  await send(`/v1/edits/${id}/fork`, change);
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, any>} json what makes a turn
+ */
+async function send(path, json) {
+  sessionStorage.setItem(SENDING, store.get().session.id);
+  const edit = await call(path, { json }).catch((error) => {
+    if (error.status > 0) sessionStorage.removeItem(SENDING);
+    throw error;
+  });
+  sessionStorage.removeItem(SENDING);
+  sent++;
+  take(edit);
 }
 
 /** @param {string} id */
@@ -151,7 +235,7 @@ export async function step(which) {
  */
 export async function goTo(id) {
   await call(`/v1/sessions/${store.get().session.id}/head`, { method: "PUT", json: { head: id } });
-  store.set({ shown: { id, sample: 0 } });
+  show(nodeOf(id));
   await refresh();
 }
 
@@ -216,11 +300,14 @@ function note(id, { type, data }) {
   const { live, turns } = store.get();
   const now = live[id] ?? { stage: "queued" };
   /** @type {Live} */
-  const next = { ...now, position: type === "queued" ? data.position : undefined };
-  if (type === "started") next.stage = "plan";
+  const next = { ...now, position: type === "queued" ? data.position : undefined, lost: type === "lost" };
+  if (type === "lost" || type === "back") next.position = now.position;
+  // A worker that takes over from one that died begins from the start.
+  if (type === "started") Object.assign(next, { stage: "plan", painted: undefined });
   if (type === "planned") next.stage = "locate";
   if (type === "located" || type === "stage") next.stage = data.stage ?? "paint";
-  if (type === "denoised") Object.assign(next, { stage: "paint", step: data.step, steps: data.steps, preview: data.preview_url ?? now.preview });
+  if (type === "denoised") Object.assign(next, { stage: "paint", painted: counted(now.painted, data, findTurn(id)?.options.samples ?? 1), preview: data.preview_url ?? now.preview });
+  if (type === "blended") next.painted = passed(now.painted);
   if (type === "located") read(id).catch(complain);
   const told = type === "planned" ? { plan: data.plan } : {};
   store.set({ live: { ...live, [id]: next }, turns: turns.map((turn) => (turn.id === id ? { ...turn, ...told } : turn)) });

@@ -2,8 +2,9 @@
 /** The history as a tree: every turn under the one it builds on, with its picture. */
 
 import { thumbnail } from "./bitmaps.js";
-import { h, icon, iconButton } from "./dom.js";
-import { complain, goTo, removeTurn, renameTurn, show, store, unfinished } from "./session.js";
+import { askToRemove } from "./card.js";
+import { h, icon, iconButton, toast } from "./dom.js";
+import { complain, goTo, nameOf, nodeOf, pictureOf, renameTurn, show, store, unfinished, wordsOf } from "./session.js";
 import { look, views } from "./views.js";
 
 /** @returns {HTMLElement} */
@@ -14,7 +15,7 @@ export function tree() {
   const update = () => {
     const { session, turns, shown } = store.get();
     const { against, mode } = views.get();
-    const seen = turns.map(({ id, parent_id, status, title }) => [id, parent_id, status, title]);
+    const seen = turns.map(({ id, parent_id, status }) => [id, parent_id, status, nameOf(id)]);
     const signature = JSON.stringify([session?.id, session?.head, seen, shown.id, mode === "after" ? null : against]);
     if (signature === drawn) return;
     drawn = signature;
@@ -40,13 +41,14 @@ function node(turn, turns, session) {
   const { against, mode } = views.get();
   const children = turns.filter((other) => (other.parent_id ?? null) === id);
   const head = session.head === id;
-  const name = turn ? turn.title || turn.instruction : "Original";
+  const name = nameOf(id);
+  const [said, changed] = wordsOf(id);
   const made = !turn || turn.status === "succeeded";
   const select = h(
     "button",
-    { type: "button", class: "node", "data-node": id ?? "", title: name, tabIndex: shown.id === id ? 0 : -1, onclick: () => made && show({ id, sample: 0 }) },
-    made ? small(turn?.images[0]?.url ?? session.input_url) : h("span", { class: "node-state" }, icon(unfinished(turn) ? "brush" : "warn")),
-    h("span", { class: "node-name" }, name),
+    { type: "button", class: "node", "data-node": id ?? "", title: name, tabIndex: shown.id === id ? 0 : -1, onclick: () => made && show(nodeOf(id)) },
+    made ? small(pictureOf(nodeOf(id))) : h("span", { class: "node-state" }, icon(unfinished(turn) ? "brush" : "warn")),
+    h("span", { class: changed ? "node-name changed" : "node-name" }, h("span", {}, said), changed && h("span", { class: "muted" }, changed)),
     head && h("span", { class: "node-head" }, "now"),
   );
   const compared = mode !== "after" && against !== null && against.id === id;
@@ -57,7 +59,7 @@ function node(turn, turns, session) {
     !chosen && iconButton("split", `Compare with: ${name}`, () => compare(id), { "aria-pressed": String(compared) }),
     made && chosen && !head && h("button", { type: "button", class: "text-button", "aria-label": `Continue from: ${name}`, onclick: () => goTo(id).catch(complain) }, "Continue here"),
     turn && chosen && iconButton("pen", `Rename: ${name} (F2)`, (event) => rename(turn, /** @type {HTMLElement} */ (event.currentTarget)), { class: "icon-button rename" }),
-    turn && chosen && children.length === 0 && !unfinished(turn) && iconButton("trash", `Delete: ${name}`, () => removeTurn(id).catch(complain)),
+    turn && chosen && !unfinished(turn) && remover(turn, name, children.length > 0),
   );
   return h(
     "li",
@@ -65,6 +67,17 @@ function node(turn, turns, session) {
     h("div", { class: "node-line" }, select, tools.firstChild && tools),
     children.length > 0 && h("ul", { role: "group" }, children.map((child) => node(child, turns, session))),
   );
+}
+
+/**
+ * @param {any} turn
+ * @param {string} name
+ * @param {boolean} needed whether others build on it
+ */
+function remover(turn, name, needed) {
+  if (!needed) return iconButton("trash", `Delete: ${name}`, () => askToRemove(turn));
+  const why = "Other turns build on this one: delete those first, or the whole session";
+  return iconButton("trash", `Delete: ${name}`, () => toast(`${why}.`), { title: why, "aria-disabled": "true" });
 }
 
 /** @param {string} address */
@@ -79,7 +92,7 @@ function small(address) {
  * @param {string | null} id
  */
 function compare(id) {
-  views.set({ against: { id, sample: 0 } });
+  views.set({ against: nodeOf(id) });
   look(views.get().mode === "after" ? "slider" : views.get().mode);
 }
 

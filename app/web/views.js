@@ -47,17 +47,27 @@ export function viewbar(stage) {
     scale.textContent = `${Math.round(stage.view.scale * 100)} %`;
     scale.setAttribute("aria-label", `${scale.textContent}, fit the picture into the window`);
   };
-  views.follow(({ mode, split }) => {
+  const able = () => {
+    const { shown, turns } = store.get();
+    const { against, mode } = views.get();
+    const alone = !findTurn(shown.id) && !against;
+    group.hidden = turns.length === 0;
+    for (const button of [...buttons.slice(1), hold]) button.disabled = alone;
+    if (alone && mode !== "after") views.set({ mode: "after" });
+  };
+  views.follow(() => {
+    able();
+    const { mode, split } = views.get();
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
     slide.hidden = mode !== "slider";
     slide.value = String(split * 100);
     measured(badge);
   });
-  store.follow(({ shown, turns }) => {
-    const original = !findTurn(shown.id) && !views.get().against;
-    group.hidden = turns.length === 0;
-    for (const button of [...buttons.slice(1), hold]) button.disabled = original;
-    if (original && views.get().mode !== "after") views.set({ mode: "after" });
+  store.follow(() => {
+    const { against } = views.get();
+    // What was compared with may be deleted.
+    if (against?.id && !findTurn(against.id)) look("after");
+    able();
     measured(badge);
   });
   draft.follow(({ painting }) => paint.setAttribute("aria-pressed", String(painting)));

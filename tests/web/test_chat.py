@@ -8,7 +8,23 @@ from app.access import Keys
 from app.settings import Settings
 from app.store.database import Database
 from tests.server import cluster, pixels
-from tests.web.conftest import BALL, CUBE, TABLE, WALL, alike, colour, on
+from tests.web.conftest import BALL, CUBE, TABLE, WALL, Person, alike, colour, on
+
+
+def card(person, turn):
+    return person.page.locator(f"[data-turn={turn['id']}]")
+
+
+def in_view(person, part) -> bool:
+    """Whether a part of the conversation is in full view, with a margin; of one larger than that, its end."""
+    person.drawn()
+    box, view = (one.bounding_box() for one in (part, person.page.locator(".turns")))
+    ends = box["y"] + box["height"] <= view["y"] + view["height"] + 1
+    return ends and (box["y"] >= view["y"] or box["height"] > view["height"] - 24)
+
+
+def focused(person, what: str) -> str:
+    return person.page.evaluate(f"document.activeElement.{what}")
 
 
 def test_a_picture_and_a_sentence(anybody, snap):
@@ -85,6 +101,71 @@ def test_a_picture_comes_by_drop_and_paste(person, way):
     assert (person.picture(session["input_url"]) == pixels(TABLE.read_bytes())).all()
 
 
+def test_what_was_said_last_is_in_full_view_unless_somebody_scrolls_up(anybody):
+    person = anybody
+    person.begin()
+    for words in ("make the cube yellow", "make the ball green"):
+        turn = person.say(words)
+        person.wait(lambda turn=turn: in_view(person, card(person, turn).locator(".card-actions")))
+        assert in_view(person, card(person, turn))
+    person.says("remove the green star")
+    person.page.get_by_role("alert").wait_for()
+    assert in_view(person, person.page.locator(".card:not(.proposal)").last)
+    person.page.reload()
+    person.page.get_by_role("alert").wait_for()
+    person.wait(lambda: in_view(person, person.page.locator(".card:not(.proposal)").last))
+    person.options(Steps=200)
+    person.says("make the cone blue")
+    person.until("/Painting, step/.test(document.querySelector('.progress-text')?.textContent)")
+    assert in_view(person, person.page.locator(".progress"))
+    person.page.locator(".turns").hover()
+    person.page.mouse.wheel(0, -5000)
+    person.until("document.querySelector('.turns').scrollTop === 0")
+    person.client.post(person.turns()[-1]["urls"]["cancel"]).raise_for_status()
+    person.page.get_by_text("Nothing was changed").wait_for(state="attached")
+    person.drawn()
+    assert person.page.evaluate("document.querySelector('.turns').scrollTop") == 0
+
+
+def test_another_tab_and_a_page_loaded_anew_go_on_with_what_was_sent(person):
+    person.begin()
+    other = Person(person.page.context.new_page(), person.origin, person.client)
+    other.visit(person.page.url.partition("/")[2].partition("/")[2].partition("/")[2])
+    other.page.wait_for_selector(".stage[data-shown]")
+    first = person.say("make the cube yellow")
+    other.page.evaluate("window.dispatchEvent(new Event('focus'))")
+    other.shows(first["images"][0]["url"])
+    other.page.locator(f"[data-turn={first['id']}] .facts").wait_for()
+    # The server takes what was sent only after the page has been left.
+    asked = []
+    person.page.route("**/turns", lambda route: asked.append(route.request.post_data_json))
+    person.options(Steps=100)
+    person.says("make the ball green")
+    person.wait(lambda: asked)
+    person.page.reload()
+    person.page.unroute("**/turns")
+    person.page.wait_for_selector(".stage[data-shown]")
+    assert person.page.locator(".card:not(.proposal)").count() == 1
+    person.client.post(f"/v1/sessions/{person.session()['id']}/turns", json=asked[0]).raise_for_status()
+    person.page.get_by_label("Turn: make the ball green").wait_for()
+    person.until("/Painting, step/.test(document.querySelector('.progress-text')?.textContent)")
+    person.page.reload()
+    person.page.get_by_label("Turn: make the ball green").wait_for()
+    person.until("/Painting, step/.test(document.querySelector('.progress-text')?.textContent)")
+    person.press("Cancel this edit")
+    person.page.get_by_text("Nothing was changed").wait_for()
+
+
+def test_a_lost_connection_is_said_and_taken_up_again(open_page):
+    person = open_page(expected=["ERR_FAILED"])
+    person.begin()
+    person.page.route("**/events", lambda route: route.abort())
+    person.says("make the cube yellow")
+    person.page.get_by_text("The connection is lost; trying again").wait_for()
+    person.page.unroute("**/events")
+    person.page.wait_for_selector(".card .facts")
+
+
 def test_stages_steps_preview_queue_and_cancel(anybody, open_page):
     first, second = anybody, open_page()
     second.begin()
@@ -127,6 +208,134 @@ def test_turns_said_in_advance_build_on_each_other(person):
     assert second["parent_id"] == first["id"]
     made = person.picture(first["images"][0]["url"])
     assert (person.picture(second["urls"]["input"]) == made).all()
+
+
+def test_what_waited_for_a_cancelled_turn_stays_with_its_reason(person):
+    person.begin()
+    said = ("make the cube yellow", "make the ball green", "make the cone blue")
+    for words, steps in zip(said, (200, 4, 4), strict=True):
+        person.options(Steps=steps)
+        person.says(words)
+        person.page.get_by_label(f"Turn: {words}").wait_for()
+    third = person.page.get_by_label(f"Turn: {said[2]}")
+    person.until("/Painting, step/.test(document.querySelector('.progress-text')?.textContent)")
+    third.get_by_text("In the queue, 1 before this").wait_for()
+    person.page.get_by_label(f"Turn: {said[1]}").get_by_text("Next in the queue").wait_for()
+    person.page.get_by_role("button", name="Cancel this edit").first.click()
+    assert focused(person, "id") == "composer"
+    third.get_by_role("alert").wait_for()
+    person.wait(lambda: all(turn["status"] in ("canceled", "failed") for turn in person.turns()))
+    person.page.get_by_text("Nothing was changed").wait_for()
+    shown = person.page.locator(".card:not(.proposal) .said").all_inner_texts()
+    assert shown == list(said)
+    assert person.page.get_by_role("alert").count() == 2
+    turn = person.say("make the cube yellow")
+    assert person.page.locator(".card:not(.proposal) .said").all_inner_texts() == [*said, turn["instruction"]]
+
+
+def test_tries_are_counted_and_the_bar_never_goes_back(person):
+    person.begin()
+    # Little is painted over the old colour, so that the new one is not seen in it.
+    person.options(Steps=8, Strength=0.25, Tries=3)
+    person.page.evaluate(
+        """() => {
+            window.told = [];
+            const note = () => {
+                const text = document.querySelector(".progress-text")?.textContent;
+                const bar = document.querySelector(".progress progress");
+                if (text?.startsWith("Painting, ")) window.told.push([text, bar.value]);
+            };
+            new MutationObserver(note).observe(document.body, { subtree: true, childList: true, attributes: true });
+        }"""
+    )
+    person.makes(lambda: person.says("make the cube yellow"))
+    told = person.page.evaluate("window.told")
+    texts = [text for text, _ in told]
+    steps = int(texts[0].split()[-1])
+    assert f"Painting, step 1 of {steps}" in texts, texts
+    assert f"Painting, try 2, step {steps} of {steps}" in texts, texts
+    assert all(int(text.split()[-1]) == steps for text in texts)
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+
+
+def test_the_variant_that_was_gone_on_with_stays_marked(person):
+    person.begin()
+    person.options(Variants=3, Seed=3)
+    turn = person.say("make the cube yellow")
+    person.press("Continue with variant 2")
+    person.shows(turn["images"][1]["url"])
+    person.options(Variants=1)
+    second = person.say("make the ball green")
+    assert second["parent_index"] == 1
+    for again in (False, True):
+        if again:
+            person.page.reload()
+        chosen = card(person, turn).locator(".thumb[aria-pressed=true]")
+        chosen.wait_for()
+        assert chosen.get_attribute("aria-label") == "Continue with variant 2"
+        assert "seed 4" in card(person, turn).locator(".facts").inner_text()
+    person.press("Undo (Ctrl+Z)", exact=True)
+    person.shows(turn["images"][1]["url"])
+
+
+def test_a_turn_is_deleted_after_a_question_and_the_focus_is_not_lost(person):
+    person.begin()
+    first, second = person.say("make the cube yellow"), person.say("make the ball green")
+    person.press("Delete this turn")
+    question = person.page.get_by_role("alertdialog")
+    assert focused(person, "textContent") == "Keep"
+    person.page.keyboard.press("Escape")
+    question.wait_for(state="detached")
+    assert focused(person, "ariaLabel") == "Delete this turn"
+    person.press("Delete this turn")
+    person.page.get_by_label("Instruction", exact=True).click()
+    question.wait_for(state="detached")
+    assert len(person.turns()) == 2
+    person.press("Delete this turn")
+    person.press("Delete", exact=True)
+    card(person, second).wait_for(state="detached")
+    person.shows(first["images"][0]["url"])
+    assert [turn["id"] for turn in person.turns()] == [first["id"]]
+    assert focused(person, "id") == "composer"
+    card(person, first).get_by_role("button", name="Delete this turn").wait_for()
+
+
+def test_a_double_click_does_it_once(person):
+    person.begin()
+    person.say("make the cube yellow")
+    person.makes(lambda: person.page.get_by_role("button", name="Again, new seed").dblclick())
+    person.page.wait_for_timeout(500)
+    assert len(person.turns()) == 2
+
+
+def test_options_close_with_escape_and_those_set_are_counted(person):
+    person.open()
+    person.options(Steps=4, Seed=1)
+    toggle = person.page.get_by_role("button", name="Options, 2 set")
+    toggle.click()
+    person.page.get_by_label("Steps", exact=True).focus()
+    person.page.keyboard.press("Escape")
+    assert not person.page.get_by_label("Steps", exact=True).is_visible()
+    assert focused(person, "ariaLabel") == "Options, 2 set"
+
+
+def test_too_few_and_too_many_words(anybody):
+    person = anybody
+    person.begin()
+    person.says("")
+    person.page.get_by_text("Say in words what should change.").wait_for()
+    person.says("x" * 20_000)
+    person.page.get_by_text("That is 16,000 characters too long").wait_for()
+    assert len(person.page.get_by_label("Instruction", exact=True).input_value()) == 20_000
+    assert person.turns() == []
+    person.says("remove the " + "green" * 60 + " star" + " and words" * 40)
+    person.page.locator(".card .problem").wait_for()
+    person.until(
+        "document.querySelector('.turns').scrollWidth === document.querySelector('.turns').clientWidth"
+    )
+    person.press("More")
+    assert person.page.locator(".said").inner_text().endswith("and words")
 
 
 def test_an_error_says_what_can_be_done_and_that_helps(person):

@@ -1,6 +1,7 @@
 """The history as a tree: branches, comparisons of any two nodes, names, and what is left after a reload."""
 
 from tests.web.conftest import BALL, CONE, CUBE, alike, colour, on
+from tests.web.test_chat import card
 
 
 def node(person, name):
@@ -67,6 +68,47 @@ def test_any_two_nodes_are_compared(person):
     assert 0 < told["changed_fraction"] <= said / 100 + 1e-4
 
 
+def test_a_comparison_begins_with_a_slider_also_from_the_original(person):
+    _, _, cone = grown(person)
+    blue = colour(person.picture(cone["images"][0]["url"]), CONE)
+    node(person, "Original").click()
+    person.shows(person.session()["input_url"])
+    place = person.spot(*CONE)
+    plain = person.coloured(*place)
+    assert not alike(plain, blue)
+    assert person.page.get_by_role("button", name="Slider").is_disabled()
+    node(person, "make the cone blue").hover()
+    person.press("Compare with: make the cone blue")
+    person.wait(lambda: alike(person.coloured(*place), blue))
+    assert person.page.locator(".sides span").all_inner_texts() == ["make the cone blue", "Original"]
+    for name in ("Slider", "Side by side", "Difference", "Hold to see the original"):
+        assert person.page.get_by_role("button", name=name).is_enabled()
+    person.page.get_by_label("Where before meets after").fill("0")
+    person.drawn()
+    assert person.coloured(*place) == plain
+
+
+def test_a_branch_has_a_rail_and_a_name_of_its_own(anybody):
+    person = anybody
+    person.begin()
+    first = person.say("make the cube yellow")
+    person.say("make the ball green")
+    again = person.makes(lambda: card(person, first).get_by_role("button", name="Again, new seed").click())
+    person.flip_history()
+    fork = node(person, f"make the cube yellow · seed {again['options']['seed']}")
+    fork.wait_for()
+    lefts = {
+        name: node(person, name).bounding_box()["x"]
+        for name in ("Original", "make the cube yellow", "make the ball green")
+    }
+    assert lefts["Original"] < lefts["make the cube yellow"] == fork.bounding_box()["x"]
+    node(person, "make the cube yellow").click()
+    # Playwright would wait for it to be enabled.
+    person.page.get_by_role("button", name="Delete: make the cube yellow").click(force=True)
+    person.page.get_by_text("Other turns build on this one: delete those first").wait_for()
+    assert len(person.turns()) == 3
+
+
 def test_nodes_are_continued_renamed_and_deleted(person):
     _, ball, cone = grown(person)
     node(person, "make the ball green").click()
@@ -87,6 +129,7 @@ def test_nodes_are_continued_renamed_and_deleted(person):
     assert person.page.evaluate("document.activeElement.title") == "the first try"
     node(person, "make the cone blue").click()
     person.press("Delete: make the cone blue")
+    person.press("Delete", exact=True)
     node(person, "make the cone blue").wait_for(state="detached")
     assert cone["id"] not in {turn["id"] for turn in person.turns()}
     assert person.client.get(cone["images"][0]["url"]).status_code == 404
@@ -102,6 +145,10 @@ def test_a_session_is_renamed_found_again_and_deleted(person):
     person.visit()
     person.page.locator(f"a[href='#{session}']").click()
     person.page.wait_for_selector(".tree .node")
+    person.press("Delete this session")
+    person.page.keyboard.press("Escape")
+    person.page.get_by_role("alertdialog").wait_for(state="detached")
+    assert person.page.evaluate("document.activeElement.ariaLabel") == "Delete this session"
     person.press("Delete this session")
     person.press("Delete", exact=True)
     person.page.wait_for_selector(".start")

@@ -71,12 +71,12 @@ def test_candidates_are_chosen_on_the_picture(anybody):
     assert second["regions"][0]["chosen"] == [number]
     assert on(toy, person.mask_of(second))
     person.changed_by(second)
-    person.press("Found 3")
-    assert not alike(person.shown_at(*toy), before)
+    assert not alike(person.shown_at(*toy), before), "the tint does not stay over the result"
     person.press("Found 3")
     third = person.makes(lambda: person.press(f"{last_number + 1} · object"))
     assert third["regions"][0]["chosen"] == [last_number]
     assert on(last, person.mask_of(third))
+    person.press("Found 3")
     every = person.makes(lambda: person.press("All of them"))
     assert sorted(every["regions"][0]["chosen"]) == [0, 1, 2]
     assert all(colour(person.mask_of(every), one) for one in TOYS)
@@ -150,7 +150,12 @@ def test_a_plan_can_be_seen_and_changed_before_painting(person, snap):
     person.page.get_by_role("button", name=f"{number + 1} · object", pressed=True).wait_for()
     person.wait(lambda: person.shown_at(*toy) != before)
     person.recaptions("a purple ball")
+    seed = person.page.locator(".proposal .chip", has_text="Seed").inner_text().split()[-1]
+    assert seed == str(planned["options"]["seed"])
     turn = person.makes(lambda: person.press("Paint this"))
+    assert turn["options"]["seed"] == planned["options"]["seed"]
+    assert turn["regions"][0]["chosen"] == [number]
+    person.page.get_by_role("button", name="Found 3").wait_for()
     assert turn["plan"]["steps"][0]["caption"] == "a purple ball"
     assert on(toy, person.mask_of(turn))
     person.changed_by(turn)

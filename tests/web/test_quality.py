@@ -103,7 +103,7 @@ def test_every_screen_is_usable_by_everybody(anybody):
     check("tools")
     person.press("Options")
     person.press("Mask", exact=True)
-    person.press("Copy as code, or download")
+    person.page.locator(".card.selected").get_by_role("button", name="Copy as code, or download").click()
     check("code")
     person.press("Close", exact=True)
     person.flip_history()

@@ -14,6 +14,7 @@ def test_the_slider_shows_before_on_the_left_and_after_on_the_right(anybody, sna
     opened(anybody)
     after = anybody.shown_at(*CUBE)
     anybody.press("Slider")
+    assert anybody.page.locator(".sides span").all_inner_texts() == ["Before", "After"]
     slide = anybody.page.get_by_label("Where before meets after")
     slide.fill("100")
     before = anybody.shown_at(*CUBE)
