@@ -11,7 +11,7 @@ from typing import Final, final
 import numpy as np
 
 from agents.critic import Critic
-from agents.holes import appears
+from agents.holes import appears, split
 from agents.locator import Locator, require_guidance
 from agents.plan_schema import ReplyError, check_plan
 from agents.planner import Planner
@@ -163,12 +163,13 @@ class Editor:
         """Paint a step into every sample's picture; where the critic does not see what was asked for, try again."""
         paintings: list[Painting] = []
         denoised = 0
+        holes = split(region) if step.kind is EditKind.LOCAL else (region.mask,)
         for sample, (picture, option) in enumerate(zip(pictures, options, strict=True)):
             best = -math.inf
             chosen: Painting | None = None
             for seed in _seeds(option):
                 again = replace(self._options(step, option), seed=seed)
-                work = self._conductor.paint(picture, region.mask, step.caption, again)
+                work = self._one_by_one(picture, holes, step.caption, again)
                 painting, denoised = yield from _counted(work, denoised, len(pictures) - sample)
                 painting = painting if spared is None else _without(painting, picture, spared)
                 margin = self._margin(painting, step, region, option)
@@ -180,6 +181,17 @@ class Editor:
             yield Blended(sample, chosen.reports[0])
             paintings.append(chosen)
         return paintings
+
+    def _one_by_one(
+        self, picture: Image, holes: tuple[Mask, ...], caption: str, options: PaintOptions
+    ) -> Generator[Denoised | Blended, None, Painting]:
+        """Paint one hole after the other into a picture, all with the same caption."""
+        image, region, denoised = picture, np.zeros(picture.shape[:2], dtype=np.bool_), 0
+        for number, hole in enumerate(holes):
+            work = self._conductor.paint(image, hole, caption, options)
+            painting, denoised = yield from _counted(work, denoised, len(holes) - number)
+            image, region = painting.images[0], region | painting.region
+        return Painting((image,), (options.seed,), region, (blending.report(picture, image, region),))
 
     def _margin(self, painting: Painting, step: EditStep, region: Region, options: PaintOptions) -> float:
         """Return the critic's opinion, above 0 where it has none or is not asked."""

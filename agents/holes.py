@@ -2,9 +2,12 @@
 
 from typing import Final
 
+import numpy as np
+
 from agents.wording import bare_noun
 from brushedit import masks
-from brushedit.types import Box, EditKind, EditStep, Mask
+from brushedit.framing import MAX_FRAMES
+from brushedit.types import Box, EditKind, EditStep, Mask, Region
 
 _RIM: Final = 0.04
 """Reach of soft edges and reflected colour around a thing, in its longer sides."""
@@ -35,6 +38,31 @@ def hole(thing: Mask, step: EditStep) -> Mask:
     if step.kind is not EditKind.LOCAL:
         return thing
     return thing | masks.from_box(_aired(box), *thing.shape) if appears(step) else _grown(thing, box, _EDGE)
+
+
+def split(region: Region) -> tuple[Mask, ...]:
+    """Return a region's mask in parts, one for each of the things chosen: what lies nearest to its box's middle.
+
+    Several things that are to change get a painting each: in one hole the caption, which speaks of one, would be met by
+    one. Removed things leave the same ground behind, and more than `framing.MAX_FRAMES` would take too long.
+    """
+    boxes = [region.candidates[index].box for index in region.chosen]
+    if not 1 < len(boxes) <= MAX_FRAMES:
+        return (region.mask,)
+    ys, xs = np.nonzero(region.mask)
+    distances = [
+        np.maximum(
+            abs(2 * xs + 1 - box.x0 - box.x1) / box.width, abs(2 * ys + 1 - box.y0 - box.y1) / box.height
+        )
+        for box in boxes
+    ]
+    nearest = np.argmin(distances, axis=0)
+    parts: list[Mask] = []
+    for number in range(len(boxes)):
+        part = np.zeros_like(region.mask)
+        part[ys[nearest == number], xs[nearest == number]] = True
+        parts.append(part)
+    return tuple(part for part in parts if part.any())
 
 
 def _with_shadow(thing: Mask, box: Box) -> Mask:

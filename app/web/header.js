@@ -20,6 +20,7 @@ export function header() {
   const redo = iconButton("redo", "Redo (Ctrl+Shift+Z)", () => step("redo").catch(complain));
   const history = iconButton("history", "History (Y)", toggleHistory);
   const remove = iconButton("trash", "Delete this session", confirmRemoval);
+  closeWhereItCovers();
   const session = h("div", { class: "session-tools" }, title, undo, redo, history, remove);
   store.follow(({ session: open }) => {
     session.hidden = !open;
@@ -42,6 +43,18 @@ export function header() {
       iconButton("moon", "Light, dark or as the system", nextTheme),
     ),
   );
+}
+
+/** Close the history by Escape or a tap beside it, where it covers the page. */
+function closeWhereItCovers() {
+  const covers = () => document.body.classList.contains("history-flipped") && matchMedia("(width < 1100px)").matches;
+  const within = (/** @type {Event} */ { target }, /** @type {string} */ selector) => target instanceof Element && target.closest(selector);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && covers() && !within(event, "input, #toasts, dialog")) toggleHistory();
+  });
+  document.addEventListener("pointerdown", (event) => {
+    if (covers() && !within(event, ".history, .bar, #toasts, dialog")) toggleHistory();
+  });
 }
 
 /** Show or hide the history; on narrow screens it covers the page. */

@@ -166,6 +166,30 @@ def test_a_whole_picture_change_is_refused_where_it_cannot_be_painted() -> None:
     assert painter.asked == []
 
 
+def test_several_things_that_change_are_painted_one_by_one() -> None:
+    """Two balls that touch: each call paints one into what the ones before made of the picture."""
+    left, right = (20, 20, 30, 30), (30, 20, 40, 30)
+    painter = FlatPainter()
+    plan = plan_reply(step_json(kind="local", target="ball", caption="a green ball", which="all"))
+    editor = Editor(
+        Planner(ScriptedModel(plan), read_prompt("plan")),
+        Locator(NamedBoxes(ball=[(left, 0.9), (right, 0.8)]), FilledBoxes()),
+        painter,
+    )
+    events = list(editor.edit(REQUEST))
+    result = result_of(events)
+    (first, one, *_), (second, other, *_) = painter.asked
+    assert np.array_equal(first, IMAGE)
+    assert not np.array_equal(second, IMAGE)
+    assert not (one & other).any()
+    assert np.array_equal(one | other, result.regions[0].mask)
+    assert one[20:30, 20:30].all()
+    assert other[20:30, 30:40].all()
+    counts = [(event.step, event.steps) for event in events if isinstance(event, Denoised)]
+    assert counts == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert result.reports[0].outside_changed == 0
+
+
 def test_what_is_to_appear_is_framed_closely_unless_the_request_says_how() -> None:
     """The recoloured ball is no new thing, the cube that becomes a ball and the ring are."""
     plan = plan_reply(

@@ -153,3 +153,17 @@ def test_a_session_is_renamed_found_again_and_deleted(person):
     person.press("Delete", exact=True)
     person.page.wait_for_selector(".start")
     assert person.client.get(f"/v1/sessions/{session}").status_code == 404
+
+
+def test_a_history_that_covers_the_page_goes_by_escape_and_by_a_tap_beside_it(anybody):
+    person = anybody
+    person.open()
+    history = person.page.locator(".history")
+    covers = person.width < 1100
+    person.flip_history()
+    assert history.is_visible()
+    person.page.keyboard.press("Escape")
+    assert history.is_visible() != covers
+    person.flip_history()
+    person.click(0.1, 0.5)
+    assert history.is_visible() != covers
