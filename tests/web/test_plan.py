@@ -87,7 +87,7 @@ def test_candidates_are_chosen_on_the_picture(anybody):
 def test_every_step_of_a_plan_has_places_of_its_own(person):
     person.begin()
     plain = {toy: person.shown_at(*toy) for toy in TOYS}
-    first = person.say("make the cube yellow and remove the toy")
+    first = person.say("make the cube yellow, then remove the toy")
     assert [step["target"] for step in first["plan"]["steps"]] == ["cube", "object"]
     assert on(CUBE, person.mask_of(first))
     second_mask = person.mask_of(first, 1)
