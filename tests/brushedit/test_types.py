@@ -29,7 +29,7 @@ RANGES: list[tuple[str, Any, Any]] = [
     ("blur", 0, 4096),
     ("preview_every", 0, 1000),
 ]
-FLOATS = [f.name for f in fields(PaintOptions) if f.type in (float, "float")]
+FLOATS = [f.name for f in fields(PaintOptions) if str(f.type).removeprefix("<class '").startswith("float")]
 
 
 @pytest.mark.parametrize(("name", "low", "high"), RANGES)

@@ -343,7 +343,7 @@ def test_an_error_says_what_can_be_done_and_that_helps(person):
     person.says("remove the green star")
     said = person.page.get_by_role("alert").inner_text()
     assert said.startswith('I cannot find "green star" in the picture.')
-    assert "paint over it and say the same again" in said
+    assert "paint over what you mean and say the same again" in said
     again = person.makes(lambda: person.press("Try again"))
     assert (again["status"], again["error"]["code"]) == ("failed", "target_not_found")
     person.press("Mask", exact=True)

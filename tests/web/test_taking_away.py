@@ -75,7 +75,7 @@ def runs(person, folder, turn, *, key: str | None = None) -> None:
 
 def test_copied_code_does_the_same_again(person, tmp_path):
     person.begin()
-    runs(person, tmp_path, person.say('it\'s the "ball": make it green'))
+    runs(person, tmp_path, person.say('let\'s make the "ball" green'))
 
 
 def test_copied_code_takes_along_what_a_person_decided(person, tmp_path):

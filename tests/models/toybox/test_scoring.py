@@ -230,8 +230,8 @@ def test_painting_nothing_removes_adds_and_changes_nothing() -> None:
 
 
 def test_wrong_paint_keeps_shapes_and_loses_colours() -> None:
-    told = scores(Colorblind)
-    assert (value(told, "new object of the right colour") or 0) < 0.4
+    told = scores(Colorblind)  # whom white stays white
+    assert (value(told, "new object of the right colour") or 0) < 0.5
     assert (value(told, "new object of the right shape") or 0) >= 0.5
 
 
