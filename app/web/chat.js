@@ -8,6 +8,7 @@ import { proposal, proposalCard } from "./proposal.js";
 import { complain, findTurn, show, store, unfinished } from "./session.js";
 
 const NEAR = 24; // pixels from the end that still count as its end
+const GESTURE = 1000; // ms in which a scroll is somebody's doing
 
 /**
  * The turns from the first picture to the node in view, oldest first, and those that run or made no picture. The latter
@@ -100,10 +101,13 @@ function atItsEnd(scroller, content) {
   const settle = () => {
     if (staying) scroller.scrollTop = scroller.scrollHeight;
   };
+  let touched = -Infinity;
+  for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) scroller.addEventListener(kind, () => (touched = performance.now()), { passive: true });
   scroller.addEventListener("scroll", () => {
-    // What is added below moves the end away as well; only a person goes up.
+    // What is added below moves the end away as well, and what goes moves the top: only a person scrolls up.
     const left = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
-    staying = left < NEAR || (staying && scroller.scrollTop >= top);
+    const up = scroller.scrollTop < top && performance.now() - touched < GESTURE;
+    staying = left < NEAR || (staying && !up);
     top = scroller.scrollTop;
   });
   const sizes = new ResizeObserver(settle);
