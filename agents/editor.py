@@ -186,6 +186,8 @@ class Editor:
         self, picture: Image, holes: tuple[Mask, ...], caption: str, options: PaintOptions
     ) -> Generator[Denoised | Blended, None, Painting]:
         """Paint one hole after the other into a picture, all with the same caption."""
+        if len(holes) == 1:
+            return (yield from self._conductor.paint(picture, holes[0], caption, options))
         image, region, denoised = picture, np.zeros(picture.shape[:2], dtype=np.bool_), 0
         for number, hole in enumerate(holes):
             work = self._conductor.paint(image, hole, caption, options)

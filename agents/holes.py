@@ -59,8 +59,9 @@ def split(region: Region) -> tuple[Mask, ...]:
     nearest = np.argmin(distances, axis=0)
     parts: list[Mask] = []
     for number in range(len(boxes)):
+        mine = nearest == number
         part = np.zeros_like(region.mask)
-        part[ys[nearest == number], xs[nearest == number]] = True
+        part[ys[mine], xs[mine]] = True
         parts.append(part)
     return tuple(part for part in parts if part.any())
 

@@ -65,6 +65,7 @@ class Cluster:
                 "BRUSHEDIT_HEARTBEAT": "0.3",
                 "BRUSHEDIT_WORKER_TIMEOUT": "3",
                 "BRUSHEDIT_DRAIN_SECONDS": "5",
+                "BRUSHEDIT_RATE_PER_MINUTE": "100000",
                 "OMP_NUM_THREADS": "1",
             }
             | self.env

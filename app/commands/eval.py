@@ -146,8 +146,8 @@ def ablation(
     """Compare ways to show a masked picture to the same base model, the paper's ablation in small."""
     from brushedit.evaluation.report import markdown_table
     from models.placement import choose_device
-    from models.toybox.ablation import open_painters
     from models.toybox.ablation_scores import measure, ways
+    from models.toybox.train_brushnet import open_painters
 
     _make(output)
     found = ways(out, open_painters(out, choose_device(device)))

@@ -8,25 +8,24 @@ model once more, fine-tuned to pictures with drawn outlines, for BrushNet to be 
 import copy
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
 import cv2
 import numpy as np
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.diffusion.sites import features_added
 from brushedit.training.brushnet import (
     Branch,
     BrushNetBranch,
-    Draw,
     Examples,
     InpaintingObjective,
     conditioning_of,
@@ -34,9 +33,10 @@ from brushedit.training.brushnet import (
 from brushedit.training.loop import SHEET_EVERY, Budget, Objective, Progress, Recipe, Trainer
 from brushedit.types import Image
 from models.toybox.crops import CHUNK, Crops, draw_set
-from models.toybox.latents import Latents, TextStates
+from models.toybox.latents import Latents
+from models.toybox.samples import to_tensor
 from models.toybox.train_base import SCHEDULE, BaseObjective, BaseRecipe
-from models.toybox.train_brushnet import BrushNetRecipe
+from models.toybox.train_brushnet import BrushNetRecipe, Painters, drawing, open_painters
 
 
 @dataclass(frozen=True)
@@ -56,31 +56,6 @@ class AblationRecipe:
     branches: BrushNetRecipe = field(default_factory=BrushNetRecipe)
     drawing: Recipe = field(default_factory=lambda: Recipe(learning_rate=3e-4, warmup=50, hold=0.4, ema=0.99))
     drawn: tuple[int, int] = (6, CHUNK)
-
-
-@dataclass(frozen=True)
-class Painters:
-    """The networks that all ways share, frozen, and the crops they learn from."""
-
-    vae: AutoencoderKL
-    unet: UNet2DConditionModel
-    states: TextStates
-
-    @property
-    def device(self) -> torch.device:
-        """Where they are."""
-        return self.unet.device
-
-
-def open_painters(out: Path, device: torch.device) -> Painters:
-    """Read ``out``/base_model, as the trainings left it."""
-    base = out / "base_model"
-    vae: Any = AutoencoderKL.from_pretrained(out / "vae").eval()
-    unet: Any = UNet2DConditionModel.from_pretrained(base / "unet", torch_dtype=torch.float32).eval()
-    encoder: Any = CLIPTextModel.from_pretrained(base / "text_encoder", dtype=torch.float32)
-    for network in (vae, unet, encoder):
-        network.to(device).requires_grad_(requires_grad=False)
-    return Painters(vae, unet, TextStates(CLIPTokenizer.from_pretrained(base / "tokenizer"), encoder))
 
 
 @final
@@ -164,32 +139,18 @@ def train_ablation(
     recipe = recipe or AblationRecipe()
     branches = recipe.branches
     painters = open_painters(out, device)
-    whole = Latents(out / "latents", crops, painters.vae, masked=False)
-    masked = Latents(out / "latents", crops, painters.vae, masked=True)
     count = len(BRANCHES) + 1
     share = Budget(
         steps=None if budget.steps is None else max(1, budget.steps // count),
         seconds=None if budget.seconds is None else budget.seconds / count,
     )
 
-    def drawing(name: str) -> Draw:
-        def draw(rng: np.random.Generator, generator: torch.Generator) -> Examples:  # noqa: ARG001
-            chunk, rows = crops.draw(rng, branches.batch, branches.things)
-            pixels = crops.pixels(chunk)[rows]
-            holes = torch.from_numpy(pixels[..., 3] > 0).to(device)
-            captions = ["" if rng.random() < branches.dropped else crops.captions[chunk][row] for row in rows]
-            shown = condition(
-                name, to_tensor(pixels[..., :3], device), holes, masked.rows(chunk, rows, device)
-            )
-            return Examples(whole.rows(chunk, rows, device), shown, painters.states.of(captions))
-
-        return draw
-
     for i, (name, make) in enumerate(BRANCHES.items()):
         branch = make(painters.unet)
         nn.Module.to(branch.network, device)
+        draw = drawing(out, crops, painters, branches, partial(condition, name))
         objective = InpaintingObjective(
-            branch, SCHEDULE, drawing(name), branches.batch, branches.hole_weight, branches.exponent
+            branch, SCHEDULE, draw, branches.batch, branches.hole_weight, branches.exponent
         )
         for progress in _trained(objective, branches.steps, share, out / "ablation" / name):
             yield replace(progress, done=(i + progress.done) / count)
@@ -199,12 +160,12 @@ def train_ablation(
         yield replace(progress, done=1 - (1 - progress.done) / count)
 
 
-def condition(name: str, pictures: Tensor, holes: Tensor, masked_latents: Tensor) -> Tensor:
-    """Return what a branch of `BRANCHES` is shown of pictures (B, 3, H, W), -1..1, with holes (B, H, W), bool."""
+def condition(name: str, pictures: NDArray[np.uint8], holes: Tensor, masked_latents: Tensor) -> Tensor:
+    """Return what a branch of `BRANCHES` is shown of pictures (B, H, W, 3) with holes (B, H, W), bool."""
     if name != "controlnet":
         return conditioning_of(masked_latents, holes)
-    keep = (~holes)[:, None].to(pictures)
-    return torch.cat([torch.where(keep > 0, pictures, -1.0), keep], dim=1)
+    keep = (~holes)[:, None].float()
+    return torch.cat([torch.where(keep > 0, to_tensor(pictures, holes.device), -1.0), keep], dim=1)
 
 
 def load_branch(out: Path, name: str, unet: UNet2DConditionModel) -> Branch:
@@ -227,11 +188,6 @@ def drawn(image: Image) -> Image:
     edges = cv2.Canny(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 60, 150)
     lines = cv2.dilate(edges, np.ones((2, 2), np.uint8)) > 0
     return np.where(lines[..., None], image // 5, image)
-
-
-def to_tensor(pictures: Any, device: torch.device) -> Tensor:
-    """Return pictures (B, H, W, 3), 0..255, as (B, 3, H, W), -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _trained(objective: Objective, steps: Recipe, budget: Budget, folder: Path) -> Generator[Progress]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,18 +16,17 @@ from brushedit.evaluation.metrics import psnr
 from brushedit.options import CONTEXT
 from brushedit.training.brushnet import Examples
 from brushedit.types import Image
-from models.toybox.ablation import BRANCHES, Painters, condition, drawn, load_branch, load_drawn, to_tensor
+from models.catalog import find_profile
+from models.toybox.ablation import BRANCHES, condition, drawn, load_branch, load_drawn
 from models.toybox.crops import NATIVE
-from models.toybox.probe import Case, Task, cases, judge
+from models.toybox.probe import Task, cases, judge
 from models.toybox.rendering import render
-from models.toybox.samples import OPTIONS
+from models.toybox.samples import OPTIONS, to_images, to_tensor
 from models.toybox.train_base import SCHEDULE
+from models.toybox.train_brushnet import Painters
 
 Answer: TypeAlias = Callable[[Tensor, Tensor, Examples], Tensor]
 """Noisy latents (B, C, h, w), timesteps (B,) and what is shown of the picture, to the base model's answer."""
-
-_CLOSEUP: Final = 0.25
-"""Context of additions, as in the toybox's profile."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,9 @@ def measure(way: Way, seed: int, count: int) -> Mapping[str, float]:
     kinds: list[bool] = []
     colors: list[bool] = []
     lined: list[bool] = []
+    closeup = find_profile("toybox").closeup
     for number, case in enumerate(chain(cases(Task.ADD, seed, count), cases(Task.REMOVE, seed, count))):
-        context = _CLOSEUP if case.task is Task.ADD else CONTEXT
+        context = closeup if case.task is Task.ADD and closeup is not None else CONTEXT
         frame = framing.frames(case.mask, native=NATIVE, multiple=8, context=context)[0]
         hole = framing.crop_mask(case.mask, frame)
         crop = _painted(way, framing.crop(case.image, frame), hole, case.caption, number)
@@ -95,7 +95,7 @@ def measure(way: Way, seed: int, count: int) -> Mapping[str, float]:
         added.append(verdict.psnr)
         kinds.append(bool(verdict.kind))
         colors.append(bool(verdict.color))
-        lined.append(_psnr(drawn(truth), result, case) > _psnr(truth, result, case))
+        lined.append(psnr(drawn(truth), result, case.mask) > psnr(truth, result, case.mask))
     return {
         "outside, dB": _mean(outside),
         "removed, dB": _mean(removed),
@@ -104,10 +104,6 @@ def measure(way: Way, seed: int, count: int) -> Mapping[str, float]:
         "colour right": _mean(colors),
         "drawn": _mean(lined),
     }
-
-
-def _psnr(truth: Image, result: Image, case: Case) -> float:
-    return psnr(truth, result, case.mask)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -119,18 +115,15 @@ def _painted(way: Way, image: Image, hole: Any, caption: str, seed: int) -> Imag
     """Paint one crop: few DDIM steps with guidance, as the toybox's profile has them."""
     painters = way.painters
     vae: Any = painters.vae
-    pictures, holes = (
-        to_tensor(image[None], painters.device),
-        torch.from_numpy(hole[None]).to(painters.device),
-    )
-    black = torch.where(holes[:, None], -torch.ones_like(pictures), pictures)
+    holes = torch.from_numpy(hole[None]).to(painters.device)
     masked, whole = (
-        vae.encode(pixels).latent_dist.mean * vae.config["scaling_factor"] for pixels in (black, pictures)
+        vae.encode(to_tensor([shown], painters.device)).latent_dist.mean * vae.config["scaling_factor"]
+        for shown in (np.where(hole[..., None], np.uint8(0), image), image)
     )
-    shown = condition(way.shown, pictures, holes, masked)
+    shown = condition(way.shown, image[None], holes, masked)
     text = painters.states.of([caption, ""])
     examples = Examples(whole, torch.cat([shown, shown]), text)
-    keep = condition("brushnet", pictures, holes, masked)[:, -1:]
+    keep = condition("brushnet", image[None], holes, masked)[:, -1:]
     noise = torch.randn(whole.shape, generator=torch.Generator().manual_seed(seed)).to(painters.device)
     stepper = make_scheduler(OPTIONS.scheduler, dict(SCHEDULE))
     stepper.set_timesteps(OPTIONS.steps, device=painters.device)
@@ -144,5 +137,4 @@ def _painted(way: Way, image: Image, hole: Any, caption: str, seed: int) -> Imag
             there = stepper.add_noise(whole, noise, after) if len(after) else whole
             latents = keep * there + (1 - keep) * latents
     decoded = vae.decode(latents / vae.config["scaling_factor"]).sample
-    levels = ((decoded[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+    return np.ascontiguousarray(to_images(decoded)[0])

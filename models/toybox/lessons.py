@@ -57,20 +57,31 @@ def positions(start: int, rows: int, columns: int, length: int) -> Tensor:
 def with_invented_words(rng: np.random.Generator, example: Example, share: float) -> Example:
     """Return a dialogue in which a thing, colour or place that is refused is another one, of no language.
 
-    There are more unknown words than any list holds: two halves of listed ones make another. None comes close to
-    a word that means something.
+    There are more unknown words than any list holds: the halves of two words make another. Half of the halves are
+    those of words that mean something, so that to begin or to end like one of them is not enough to be taken for it;
+    as a whole, none comes close to one.
     """
     listed = {"unknown_thing": "things", "unknown_color": "colors", "unknown_background": "backgrounds"}
     if example.form not in listed or rng.random() >= share:
         return example
     words = part(refusals()["words"][listed[example.form]], "train")
     said = next((word for word in words if re.search(rf"\b{word}\b", example.instruction)), None)
-    if said is None:
+    invented = _invented(rng)
+    if said is None or invented is None:
         return example
-    nouns = [word for word in part(refusals()["words"]["things"], "train") if len(word) > 3]
-    one, other = (choose(rng, nouns) for _ in range(2))
-    invented = one[: int(rng.integers(2, len(one)))] + other[int(rng.integers(1, len(other) - 1)) :]
-    if any(abs(len(key) - len(invented)) < 3 and distance(invented, key) < 3 for key in key_words()):
-        return example
-    noun = said.split()[-1]
-    return replace(example, instruction=re.sub(rf"\b{noun}\b", invented, example.instruction))
+    return replace(example, instruction=re.sub(rf"\b{said.split()[-1]}\b", invented, example.instruction))
+
+
+def _invented(rng: np.random.Generator) -> str | None:
+    """Return a word that is none, None where four draws all came close to one that means something."""
+    known = sorted(key_words())
+    pools = [
+        [word for word in pool if len(word) > 3]
+        for pool in (part(refusals()["words"]["things"], "train"), known)
+    ]
+    for _ in range(4):
+        one, other = (choose(rng, pools[int(rng.integers(2))]) for _ in range(2))
+        word = one[: int(rng.integers(2, len(one)))] + other[int(rng.integers(1, len(other) - 1)) :]
+        if all(abs(len(key) - len(word)) >= 3 or distance(word, key) >= 3 for key in known):
+            return word
+    return None

@@ -1,7 +1,8 @@
 """What a picture of the toy world shows, read off by the nearest of the true renders it might be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 import cv2
@@ -12,7 +13,7 @@ from brushedit.types import Image, Mask
 from models.toybox.edits import aired, fitted
 from models.toybox.rendering import layers, render
 from models.toybox.scenes import Background, Color, Scene, Thing, View, view_of
-from models.toybox.shapes import POSES, Kind
+from models.toybox.shapes import POSES, Kind, extent
 
 SEEDS: Final = 6
 """Renders of each background that a picture's background is compared with."""
@@ -24,6 +25,15 @@ _DETAIL: Final = 96
 """Pixels a side at which a place is compared at most: nothing finer tells kinds or colours apart."""
 
 _ENDLESS: Final = View(-9.0, -9.0, 9.0, 9.0)
+
+_SHARES: Final = (1.0, 0.85, 0.7, 0.55)
+"""Sizes at which things are looked for, of the largest that the frame holds."""
+
+_STEPS: Final = (0.1, 0.05, 0.025)
+"""By how much of their size guesses are moved and sized."""
+
+_GIVE: Final = 0.12
+"""How much larger or smaller a guess may become: as far as half-way to the next of `_SHARES`, no speck at last."""
 
 _POSES: Final = {kind: 1 if kind in (Kind.BALL, Kind.CYLINDER, Kind.CONE) else POSES for kind in Kind}
 
@@ -40,42 +50,97 @@ def read_thing(
     scene : Scene
         All there is but for this thing.
     expected : Thing
-        What is, or was, to be seen there; gives pose and place of the first round of guesses.
+        What is to be seen there.
     frame : View or None
         The rectangle that was repainted, if it is another one than `expected` asks for.
 
     Returns
     -------
     tuple of Thing or None
-        None (nothing stands there), every colour of `expected`, and every kind, colour and pose that fills the
-        frame, or would if its shadow needed no room there, by rising L2 distance between the picture's samples in
-        the frame and the true render's.
+        None (nothing stands there), every colour of `expected`, and every kind, colour and pose in the frame at
+        several sizes, by rising L2 distance between the picture's samples in the frame and the true render's. The
+        nearest of each kind, and of `expected`'s kind and colour, are moved and sized as suits them best: what
+        shape something has hangs neither on its size nor on where in the frame it stands.
     """
-    height, width = picture.shape[:2]
     place = frame or aired(expected.window, scene.window)
+    distance = _distances(picture, scene, place)
+    guesses = tuple(_guesses(expected, place))
+
+    def nearest(some: Iterable[Thing]) -> Thing:
+        return _settled(min(some, key=distance), distance)
+
+    best = [nearest(guess for guess in guesses if guess.kind is kind) for kind in Kind]
+    wanted = nearest(g for g in guesses if g.kind is expected.kind and g.color is expected.color)
+    return tuple(sorted([None, *guesses, *best, wanted], key=distance))
+
+
+def is_gone(picture: Image, scene: Scene, thing: Thing) -> bool:
+    """Return whether a place looks more like the scene without a thing than like it with anything as large there.
+
+    Small things are not looked for: some speck fits almost any ground that is not painted to perfection.
+    """
+    place = aired(thing.window, scene.window)
+    distance = _distances(picture, scene, place)
+    return all(distance(None) <= distance(guess) for guess in _guesses(thing, place, _SHARES[:2]))
+
+
+def _distances(picture: Image, scene: Scene, place: View) -> Callable[[Thing | None], float]:
+    """Return what tells how far a picture is, at a place, from a scene with a thing, or with none."""
+    height, width = picture.shape[:2]
     box = place.pixels(height, width, scene.aspect)
     if box.empty:
-        return (None,)
+        return lambda thing: float(thing is not None)
     rows, columns = min(box.height, _DETAIL), min(box.width, _DETAIL)
     crop = picture[box.y0 : box.y1, box.x0 : box.x1]
     seen = np.asarray(cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     view = view_of(box, height, width, scene.aspect)
 
+    @cache
     def distance(thing: Thing | None) -> float:
         guess = scene if thing is None else scene.with_thing(thing)
         return float(np.square(seen - render(guess, rows, columns, view)).sum())
 
-    guesses: list[Thing | None] = [None, *_guesses(expected, place)]
-    return tuple(sorted(guesses, key=distance))
+    return distance
 
 
-def _guesses(expected: Thing, place: View) -> Iterator[Thing]:
-    # What shape something has does not hang on how much of the frame it takes.
-    frames = (place, aired(place, _ENDLESS))
+def _guesses(expected: Thing, place: View, shares: Sequence[float] = _SHARES) -> Iterator[Thing]:
     for color in Color:
         yield replace(expected, color=color)
         for kind, poses in _POSES.items():
-            yield from (fitted(kind, color, frame, pose) for frame in frames for pose in range(poses))
+            for pose in range(poses):
+                largest = fitted(kind, color, aired(place, _ENDLESS), pose)
+                yield from (_sized(largest, share) for share in shares)
+
+
+def _settled(thing: Thing, distance: Callable[[Thing], float]) -> Thing:
+    """Return the thing moved, and sized a little, ever more finely to where its distance is least."""
+    reached, start = distance(thing), thing.size
+    for step in _STEPS:
+        while True:
+            reach = step * thing.size
+            tries = [
+                *(replace(thing, x=thing.x + d) for d in (-reach, reach)),
+                *(replace(thing, y=thing.y + d) for d in (-reach, reach)),
+                *(
+                    _sized(thing, share)
+                    for share in (1 - step, 1 + step)
+                    if abs(share * thing.size - start) <= _GIVE * start
+                ),
+            ]
+            least, nearer = min(((distance(one), i) for i, one in enumerate(tries)))
+            if least >= reached:
+                break
+            reached, thing = least, tries[nearer]
+    return thing
+
+
+def _sized(thing: Thing, share: float) -> Thing:
+    """Return the thing so many times as large about the middle of what is seen of it."""
+    u0, v0, u1, v1 = extent(thing.kind, thing.pose)
+    less = (1 - share) * thing.size
+    return replace(
+        thing, x=thing.x + (u0 + u1) / 2 * less, y=thing.y + (v0 + v1) / 2 * less, size=share * thing.size
+    )
 
 
 def read_background(picture: Image, scene: Scene) -> tuple[Scene, ...]:

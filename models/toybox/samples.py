@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from numpy.typing import NDArray
 from torch import Tensor
 
 from brushedit.diffusion.brushnet import BrushNetModel
@@ -27,8 +28,8 @@ _COLUMNS = 8
 @torch.no_grad()
 def reconstructed(vae: AutoencoderKL, images: Sequence[Image]) -> list[Image]:
     """Return what the autoencoder makes of pictures of one shape."""
-    posterior = vae.encode(_tensor(images, vae.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
-    return _images(vae.decode(posterior.mean).sample)  # pyright: ignore[reportAttributeAccessIssue]
+    posterior = vae.encode(to_tensor(images, vae.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+    return to_images(vae.decode(posterior.mean).sample)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def reconstruction_sheet(vae: AutoencoderKL) -> Image:
@@ -62,7 +63,7 @@ def painting_sheet(
     """Return crops as they should be, as BrushNet sees them, as it paints them, and blended."""
     crops = fresh_crops()
     seen = [np.where(crop.hole[..., None], np.uint8(0), crop.image) for crop in crops]
-    posterior = vae.encode(_tensor(seen, vae.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+    posterior = vae.encode(to_tensor(seen, vae.device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
     holes = torch.from_numpy(np.stack([crop.hole for crop in crops])).to(vae.device)
     conditioning = conditioning_of(posterior.mean * vae.config["scaling_factor"], holes)
     captions = [crop.caption for crop in crops]
@@ -96,15 +97,16 @@ def _painted(
         unet, brushnet, stepper, timesteps, latents, conditioning, text, frame, OPTIONS, generator
     ):
         latents = step.latents
-    return _images(vae.decode(latents / vae.config["scaling_factor"]).sample)  # pyright: ignore[reportAttributeAccessIssue]
+    return to_images(vae.decode(latents / vae.config["scaling_factor"]).sample)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _tensor(images: Sequence[Image], device: torch.device) -> Tensor:
-    """Return pictures as (B, 3, H, W), -1..1."""
+def to_tensor(images: Sequence[Image] | NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Return pictures (B, H, W, 3) as (B, 3, H, W), -1..1."""
     return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _images(decoded: Tensor) -> list[Image]:
+def to_images(decoded: Tensor) -> list[Image]:
+    """Return what an autoencoder decoded, (B, 3, H, W), about -1..1, as pictures."""
     levels = ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return list(levels.permute(0, 2, 3, 1).cpu().numpy())
 

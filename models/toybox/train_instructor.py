@@ -75,7 +75,7 @@ class InstructorRecipe:
     batch: int = 24
     parts: int = 2
     broken: float = 0.15
-    invented: float = 0.5
+    invented: float = 0.75
     steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=2e-3, warmup=100, hold=0.6, ema=0.995))
 
 

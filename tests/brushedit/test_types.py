@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import FrozenInstanceError, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ RANGES: list[tuple[str, Any, Any]] = [
     ("blur", 0, 4096),
     ("preview_every", 0, 1000),
 ]
-FLOATS = [f.name for f in fields(PaintOptions) if str(f.type).removeprefix("<class '").startswith("float")]
+FLOATS = [f.name for f in fields(PaintOptions) if float in (f.type, *get_args(f.type))]
 
 
 @pytest.mark.parametrize(("name", "low", "high"), RANGES)

@@ -16,13 +16,13 @@ from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.options import PaintOptions
 from brushedit.training.loop import Budget, Progress, Recipe, Trainer, latest
 from models.stable_diffusion import load_base
-from models.toybox.ablation import AblationRecipe, open_painters, train_ablation
+from models.toybox.ablation import AblationRecipe, train_ablation
 from models.toybox.ablation_scores import measure, ways
 from models.toybox.captions import vocabulary
 from models.toybox.crops import Crops, draw_set
 from models.toybox.probe import Task, cases, judge, paint
 from models.toybox.train_base import BaseRecipe, train_base
-from models.toybox.train_brushnet import BrushNetRecipe, train_brushnet
+from models.toybox.train_brushnet import BrushNetRecipe, open_painters, train_brushnet
 from models.toybox.train_text import TextRecipe, train_text
 from models.toybox.train_vae import VaeRecipe, make_vae, start_linear, train_vae
 from models.toybox.words import make_tokenizer

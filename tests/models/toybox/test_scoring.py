@@ -3,6 +3,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,15 +21,16 @@ from brushedit.types import (
     Mask,
     Region,
 )
-from models.toybox.edits import Change
+from models.toybox.edits import Change, aired
 from models.toybox.instructions import Example, sample_dialogue
 from models.toybox.judging import task_of
-from models.toybox.readings import read_background, read_thing
+from models.toybox.readings import is_gone, read_background, read_thing
 from models.toybox.rendering import layers, render
 from models.toybox.scenes import Background, Color, sample_scene
 from models.toybox.scorecard import by_group, by_stage, contact_sheet, figures, to_json, to_text
 from models.toybox.scores import ExampleScore, Given
 from models.toybox.scoring import REACH, score
+from models.toybox.shapes import Kind
 
 SIDE = 48
 
@@ -304,6 +306,24 @@ def test_the_nearest_render_tells_every_kind_and_colour_even_noisily() -> None:
         assert (best.kind, best.color) == (thing.kind, thing.color)
         other = replace(thing, color=next(c for c in Color if c is not thing.color))
         assert read_thing(render(scene.without((0,)), 96, 96), scene.without((0,)), other)[0] is None
+
+
+def test_what_shape_a_thing_has_is_told_whatever_its_size_and_place_in_the_frame() -> None:
+    rng = np.random.default_rng(3)
+    for kind in Kind:
+        thing = replace(sample_scene(rng, 1).things[0], kind=kind, size=0.4, x=0.5, y=0.6)
+        scene = replace(sample_scene(rng, 0), things=(thing,))
+        empty, frame = scene.without((0,)), aired(thing.window, scene.window)
+        for share in (0.9, 0.75, 0.6):
+            shift = rng.uniform(-0.1, 0.1, 2) * (1 - share)
+            other = replace(thing, size=share * thing.size, x=thing.x + shift[0], y=thing.y + shift[1])
+            picture = cv2.GaussianBlur(render(scene.changed(0, other), 96, 96), (0, 0), 1.0)
+            best = read_thing(np.asarray(picture, np.uint8), empty, thing, frame)[0]
+            assert best is not None
+            assert (best.kind, best.color) == (kind, thing.color)
+        ground = cv2.GaussianBlur(render(empty, 96, 96), (0, 0), 1.0)
+        assert is_gone(np.asarray(ground, np.uint8), empty, thing)
+        assert not is_gone(render(scene, 96, 96), empty, thing)
 
 
 def test_backgrounds_are_told_apart_by_renders_of_other_seeds() -> None:
