@@ -162,7 +162,8 @@ def _read(change: Change, shown: _Shown, located: Region | None) -> list[_Readin
         if truth not in shown.scene.things:
             continue
         scene = shown.scene.without((shown.scene.things.index(truth),))
-        ranked = read_thing(shown.picture, scene, truth, _frame(change, located))
+        new = task_of(change) is not Task.RECOLOR
+        ranked = read_thing(shown.picture, scene, truth, _frame(change, located), new=new)
         allowed = next(
             thing
             for thing in ranked

@@ -29,6 +29,9 @@ _ENDLESS: Final = View(-9.0, -9.0, 9.0, 9.0)
 _SHARES: Final = (1.0, 0.85, 0.7, 0.55)
 """Sizes at which things are looked for, of the largest that the frame holds."""
 
+_FULL: Final = _SHARES[:2]
+"""Sizes of what takes the place of something as large: with room for its shadow, and without."""
+
 _STEPS: Final = (0.1, 0.05, 0.025)
 """By how much of their size guesses are moved and sized."""
 
@@ -39,7 +42,7 @@ _POSES: Final = {kind: 1 if kind in (Kind.BALL, Kind.CYLINDER, Kind.CONE) else P
 
 
 def read_thing(
-    picture: Image, scene: Scene, expected: Thing, frame: View | None = None
+    picture: Image, scene: Scene, expected: Thing, frame: View | None = None, *, new: bool = True
 ) -> tuple[Thing | None, ...]:
     """Return what may stand at a place, the most likely first.
 
@@ -53,18 +56,22 @@ def read_thing(
         What is to be seen there.
     frame : View or None
         The rectangle that was repainted, if it is another one than `expected` asks for.
+    new : bool
+        Whether the thing may be of any size and stand anywhere in the frame, or takes the place of one as large.
 
     Returns
     -------
     tuple of Thing or None
-        None (nothing stands there), every colour of `expected`, and every kind, colour and pose in the frame at
-        several sizes, by rising L2 distance between the picture's samples in the frame and the true render's. The
-        nearest of each kind, and of `expected`'s kind and colour, are moved and sized as suits them best: what
-        shape something has hangs neither on its size nor on where in the frame it stands.
+        None (nothing stands there), every colour of `expected`, and every kind, colour and pose that fills the
+        frame, by rising L2 distance between the picture's samples in the frame and the true render's. Of a new
+        thing smaller ones too; and the nearest of each kind, and of `expected`'s kind and colour, are moved and sized
+        as suits them best: what shape it has hangs neither on its size nor on where in the frame it stands.
     """
     place = frame or aired(expected.window, scene.window)
     distance = _distances(picture, scene, place)
-    guesses = tuple(_guesses(expected, place))
+    if not new:
+        return tuple(sorted([None, *_guesses(expected, place, _FULL)], key=distance))
+    guesses = tuple(_guesses(expected, place, _SHARES))
 
     def nearest(some: Iterable[Thing]) -> Thing:
         return _settled(min(some, key=distance), distance)
@@ -81,7 +88,7 @@ def is_gone(picture: Image, scene: Scene, thing: Thing) -> bool:
     """
     place = aired(thing.window, scene.window)
     distance = _distances(picture, scene, place)
-    return all(distance(None) <= distance(guess) for guess in _guesses(thing, place, _SHARES[:2]))
+    return all(distance(None) <= distance(guess) for guess in _guesses(thing, place, _FULL))
 
 
 def _distances(picture: Image, scene: Scene, place: View) -> Callable[[Thing | None], float]:
@@ -103,7 +110,7 @@ def _distances(picture: Image, scene: Scene, place: View) -> Callable[[Thing | N
     return distance
 
 
-def _guesses(expected: Thing, place: View, shares: Sequence[float] = _SHARES) -> Iterator[Thing]:
+def _guesses(expected: Thing, place: View, shares: Sequence[float]) -> Iterator[Thing]:
     for color in Color:
         yield replace(expected, color=color)
         for kind, poses in _POSES.items():
