@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,10 +16,14 @@ from pathlib import Path
 
 import httpx
 import psutil
+from dbos import DBOS, DBOSClient
+from dbos._serialization import DBOSPortableJSON
 
 from app.access import Keys
+from app.jobs.queue import QUEUE, VERSION
 from app.pictures import Picture, decode, encode
 from app.settings import Settings
+from app.store.database import Database
 from app.store.records import Store
 from brushedit.options import PaintOptions
 from brushedit.types import EditRequest
@@ -130,6 +135,52 @@ def added_latency(made: Cluster, key: str, times: int) -> dict[str, float]:
     }
 
 
+def carry_nothing_out(url: str) -> None:
+    """Be a worker whose edits are four stages that do nothing, all else as in `app.worker`."""
+    DBOS(
+        config={
+            "name": "brushedit",
+            "system_database_url": url,
+            "system_database_engine": Database(url, waits_for_disk=False).engine,
+            "serializer": DBOSPortableJSON,
+            "application_version": VERSION,
+            "log_level": "WARNING",
+            "enable_otlp": False,
+        }
+    )
+
+    def edit(edit_id: str) -> str:
+        for _ in range(4):
+            DBOS.run_step(None, str, edit_id)
+        return edit_id
+
+    DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)
+    DBOS.launch()
+    DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=Settings().queue_poll)
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
+def durable_floor(folder: Path, url: str, times: int) -> dict[str, float]:
+    """Measure what durable execution alone takes: from one process's queue through four stages in another."""
+    url = url or f"sqlite:///{folder / 'floor.db'}"
+    command = (sys.executable, "-m", "tests.e2e.load_draw", "--carry-nothing-out", "--database", url)
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert worker.stdout
+    assert worker.stdout.readline() == b"ready\n"
+    client = DBOSClient(system_database_engine=Database(url).engine, serializer=DBOSPortableJSON)
+    took: list[float] = []
+    for _ in range(times):
+        began = time.perf_counter()
+        handle = client.enqueue({"workflow_name": "edit", "queue_name": QUEUE, "app_version": VERSION}, "x")
+        while handle.get_status().status != "SUCCESS":
+            time.sleep(0.001)
+        took.append(time.perf_counter() - began)
+        time.sleep(0.05)
+    worker.communicate()
+    return {"durable_floor_p50_ms": round(statistics.median(took) * 1000, 1)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=64)
@@ -137,9 +188,13 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=40)
     parser.add_argument("--database", default="")
     parser.add_argument("--probe", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--carry-nothing-out", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.probe:
         probe(asked.probe, asked.seconds)
+        return
+    if asked.carry_nothing_out:
+        carry_nothing_out(asked.database)
         return
     folder = Path(tempfile.mkdtemp())
     env = {"BRUSHEDIT_RATE_PER_MINUTE": "100000", "BRUSHEDIT_QUEUE_LIMIT": "2000"}
@@ -150,9 +205,11 @@ def main() -> None:
         store = Store(Settings(data=folder / "data", **settings))
         keys = [Keys(store.database).create(f"tenant {n}")[1] for n in range(asked.clients)]
         store.database.close()
-        told: dict[str, object] = {"latency": added_latency(made, keys[0], asked.times)}
+        latency = added_latency(made, keys[0], asked.times)
+        told: dict[str, object] = {"latency": latency}
         print(json.dumps(told), flush=True)
         told["load"] = asyncio.run(load(made, keys, asked.seconds))
+    latency |= durable_floor(folder, asked.database, asked.times)
     print(json.dumps(told, indent=1))
 
 
