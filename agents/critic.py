@@ -1,5 +1,6 @@
 """The critic: whether a painted step shows what was asked for, in the eyes of the detector."""
 
+import re
 from typing import Final, final
 
 from agents.ports import Detector
@@ -11,6 +12,11 @@ _MOSTLY: Final = 0.7
 """Share of a detection's box that lies within the box of what was painted, if it is a sight of that."""
 
 _ANYTHING: Final = "object"
+
+_SUBJECT: Final = re.compile(
+    r"\s*(?:[,.;:]|\b(?:on|in|at|with|under|over|behind|beside|near|next to|in front of|against)\b)"
+)
+"""Where a caption has said what is to be seen and goes on to say how and where: a detector is asked for the thing."""
 
 
 @final
@@ -45,7 +51,7 @@ class Critic:
         """
         match step.kind:
             case EditKind.ADD | EditKind.LOCAL:
-                seen = self._seen(image, painted, bare_noun(step.caption))
+                seen = self._seen(image, painted, bare_noun(_SUBJECT.split(step.caption)[0] or step.caption))
                 wanted = max(1, len(region.chosen))
                 return (seen[wanted - 1] if len(seen) >= wanted else 0.0) - self._floor
             case EditKind.REMOVE:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from agents.plan_schema import ReplyError, check_plan
 from agents.planner import Planner
 from agents.ports import Conductor
 from brushedit import blending
-from brushedit.errors import PlanFailed, UnsupportedEdit
+from brushedit.errors import PlanFailed, TargetNotFound, UnsupportedEdit
 from brushedit.events import Blended, Denoised, Event, Finished, Located, Planned
 from brushedit.options import PaintOptions
 from brushedit.types import (
@@ -116,9 +116,14 @@ class Editor:
                 region = regions.get(number) or self._locator.locate(pictures[0], step, request)
             located.append(region)
             yield Located(number, region)
+            with clock.timed("locate"):
+                own = [
+                    region if number in regions else self._own(region, picture, pictures[0], step, request)
+                    for picture in pictures
+                ]
 
             with clock.timed("paint"):
-                paintings = yield from self._paint(pictures, region, step, options, spared)
+                paintings = yield from self._paint(pictures, own, step, options, spared)
             changeable = np.logical_or.reduce([changeable, *(painting.region for painting in paintings)])
             pictures = tuple(painting.images[0] for painting in paintings)
 
@@ -152,10 +157,22 @@ class Editor:
             )
         return plan
 
+    def _own(
+        self, region: Region, picture: Image, first: Image, step: EditStep, request: EditRequest
+    ) -> Region:
+        """Return a step's region in one sample's picture; `region` is that in the `first`'s."""
+        if picture is first:
+            return region
+        try:
+            return self._locator.locate(picture, step, request)
+        except TargetNotFound:
+            # What the step before painted there is not seen: the others shall not be lost for it.
+            return region
+
     def _paint(
         self,
         pictures: tuple[Image, ...],
-        region: Region,
+        regions: Sequence[Region],
         step: EditStep,
         options: tuple[PaintOptions, ...],
         spared: Mask | None,
@@ -163,8 +180,8 @@ class Editor:
         """Paint a step into every sample's picture; where the critic does not see what was asked for, try again."""
         paintings: list[Painting] = []
         denoised = 0
-        holes = split(region) if step.kind is EditKind.LOCAL else (region.mask,)
-        for sample, (picture, option) in enumerate(zip(pictures, options, strict=True)):
+        for sample, (picture, region, option) in enumerate(zip(pictures, regions, options, strict=True)):
+            holes = split(region) if step.kind is EditKind.LOCAL else (region.mask,)
             best = -math.inf
             chosen: Painting | None = None
             for seed in _seeds(option):

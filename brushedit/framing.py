@@ -69,7 +69,7 @@ class Frame:
     height: int
 
 
-def frames(mask: Mask, *, native: int, multiple: int, context: float) -> tuple[Frame, ...]:
+def frames(mask: Mask, *, native: int, multiple: int, context: float, margin: int = 0) -> tuple[Frame, ...]:
     """Return the 1..8 frames that together hold the mask, from the top left.
 
     Around the bounding box of each island of the mask comes a margin of `context` times the box's longer
@@ -86,6 +86,8 @@ def frames(mask: Mask, *, native: int, multiple: int, context: float) -> tuple[F
         What the sides of a frame are multiples of; each is at least two of them.
     context : float
         Margin, in longer sides of the largest island's bounding box; see `MIN_CONTEXT`.
+    margin : int
+        Least margin in pixels: how far past the mask the blend reaches.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def frames(mask: Mask, *, native: int, multiple: int, context: float) -> tuple[F
 
     @cache
     def frame(cluster: _Cluster) -> Frame:
-        return _frame(cluster, height, width, native, multiple, context)
+        return _frame(cluster, height, width, native, multiple, context, margin)
 
     @cache
     def cost_of_sharing(a: _Cluster, b: _Cluster) -> float:
@@ -161,11 +163,13 @@ class _Cluster:
         return _Cluster(self.box.union(other.box), max(self.longest, other.longest))
 
 
-def _frame(cluster: _Cluster, height: int, width: int, native: int, multiple: int, context: float) -> Frame:
+def _frame(
+    cluster: _Cluster, height: int, width: int, native: int, multiple: int, context: float, least: int
+) -> Frame:
     box = cluster.box
     # Between the islands the picture shows as well, so the margin follows from the largest, not from
     # their spread.
-    margin = math.ceil(max(context * cluster.longest, MIN_CONTEXT * max(box.width, box.height)))
+    margin = math.ceil(max(context * cluster.longest, MIN_CONTEXT * max(box.width, box.height), least))
     w = min(max(box.width + 2 * margin, native // MAX_ZOOM), width)
     h = min(max(box.height + 2 * margin, native // MAX_ZOOM), height)
     # Past the picture's side only where the picture is thinner than MAX_ASPECT: otherwise the longer

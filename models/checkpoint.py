@@ -1,9 +1,11 @@
 """Checkpoints of one file: read without running code from it, made safetensors once, loaded strictly."""
 
 import hashlib
+import logging
 import os
 import pickle
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +18,8 @@ from torch import Tensor, nn
 
 from brushedit.diffusion.checkpoint import refuse_differences
 from brushedit.errors import InvalidWeights
+
+logger = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config")
@@ -35,7 +39,7 @@ def load_network(build: Callable[[], Network], path: Path, *, superfluous: Colle
     build : callable
         Makes the network; called where parameters take no memory.
     path : Path
-        A ``.safetensors`` file, or a pickled one, which is converted first.
+        A ``.safetensors`` file, or a pickled one.
     superfluous : collection of str
         Keys that the published file is known to carry for nothing.
 
@@ -45,7 +49,7 @@ def load_network(build: Callable[[], Network], path: Path, *, superfluous: Colle
         No such file, no checkpoint, or one whose keys or shapes do not fit; the message names them.
     """
     network = build_empty(build)
-    state = {key: value for key, value in read_state(as_safetensors(path)).items() if key not in superfluous}
+    state = {key: value for key, value in read_checkpoint(path).items() if key not in superfluous}
     require_fit(network, state, path)
     network.load_state_dict(state, strict=True, assign=True)
     return network.eval().requires_grad_(False)
@@ -88,8 +92,8 @@ def read_config(folder: Path, kind: type[Config]) -> Config:
         raise InvalidWeights(f"{path} describes no {kind.__name__}: {error}") from error
 
 
-def as_safetensors(path: Path) -> Path:
-    """Return a checkpoint's safetensors file: itself, or a conversion made beside it the first time.
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Return a checkpoint's tensors; of a pickled one a safetensors copy is kept beside it where that can be written.
 
     Raises
     ------
@@ -98,14 +102,21 @@ def as_safetensors(path: Path) -> Path:
     """
     if not path.is_file():
         raise InvalidWeights(f"there is no checkpoint at {path}")
-    if path.suffix == ".safetensors":
-        return path
     converted = path.with_suffix(".safetensors")
-    if not converted.is_file():
-        unfinished = converted.with_suffix(f".{os.getpid()}.part")
-        save_file(_unaliased(_read_pickle(path)), unfinished)
-        unfinished.replace(converted)
-    return converted
+    if converted.is_file():
+        return read_state(converted)
+    state = _unaliased(_read_pickle(path))
+    draft = converted.with_suffix(f".{os.getpid()}.part")
+    try:
+        save_file(state, draft)
+        draft.replace(converted)
+    except (OSError, SafetensorError) as fault:
+        # Somebody else's folder, or a full disk: it is read again next time.
+        logger.info("no copy of %s is kept: %s", path, fault)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    return state
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

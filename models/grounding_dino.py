@@ -229,9 +229,10 @@ class GroundingDino:
         """Return the candidates for a noun phrase, best first, no threshold applied.
 
         A score is the mean over the phrase's tokens, not the largest one as in the package: "blue cube" is
-        asked for, and a red cube answers to one of the two words only.
+        asked for, and a red cube answers to one of the two words only. Of a phrase that is longer than the
+        network can read the beginning counts.
         """
-        words = " ".join(re.sub(r"[.?]", " ", phrase.lower()).split())
+        words = self._readable(" ".join(re.sub(r"[.?]", " ", phrase.lower()).split()))
         if not words:
             return ()
         return self._found.get(f"{picture_key(image)}:{words}", lambda: self._detect(image, words))
@@ -249,6 +250,14 @@ class GroundingDino:
         best = np.argsort(-scores, kind="stable")[:_KEPT]
         found = [Candidate(_pixels(boxes[index], image), float(scores[index]), words) for index in best]
         return tuple(candidate for candidate in found if not candidate.box.empty)
+
+    def _readable(self, words: str) -> str:
+        """Return as many of the words as the network has places for."""
+        network: Any = self._network
+        most = min(network.max_text_len, network.bert.config.max_position_embeddings)
+        while words and (count := len(network.tokenizer(f"{words}.")["input_ids"])) > most:
+            words = words[: len(words) * most // count].strip()
+        return words
 
     def _word_tokens(self, words: str) -> list[int]:
         """Return the positions of the phrase's tokens, without those of the sentence's frame."""

@@ -21,6 +21,10 @@ from brushedit.types import Image
 _MOST_BYTES: Final = 1 << 20
 _RETRIED: Final = frozenset({408, 409, 429, 500, 502, 503, 504})
 _LONGEST_SIDE: Final = 1280
+_BAD_REQUEST: Final = 400
+_MOST_TOLD: Final = 300
+"""Letters of what a server says of a refused request."""
+
 _BOUNDS: Final = frozenset({"maxLength", "minLength", "pattern"})
 """Keywords that hosted servers refuse in a strict schema; the planner checks the lengths itself."""
 
@@ -126,7 +130,11 @@ class OpenAiVlm:
                     else:
                         if reply.status == 200:
                             return reply.body
-                        problem = f"answered with status {reply.status}{self._hint(reply.status)}"
+                        problem = f"answered with status {reply.status}{self._hint(reply)}"
+                        other = _amended(question, reply) if reply.status == _BAD_REQUEST else question
+                        if other is not question:
+                            question = other
+                            continue
                         if reply.status not in _RETRIED:
                             break
                         pause = _seconds(reply.retry_after, pause)
@@ -149,8 +157,32 @@ class OpenAiVlm:
                     raise httpx.DecodingError("the answer is too long")
             return _Reply(reply.status_code, reply.headers.get("Retry-After", ""), bytes(body))
 
-    def _hint(self, status: int) -> str:
-        return f"; the key is read from {self._endpoint.key_variable}" if status in (401, 403) else ""
+    def _hint(self, reply: _Reply) -> str:
+        if reply.status in (401, 403):
+            return f"; the key is read from {self._endpoint.key_variable}"
+        told = str(_fault(reply).get("message") or "")
+        return f": {told[:_MOST_TOLD]}" if told else ""
+
+
+def _fault(reply: _Reply) -> Mapping[str, Any]:
+    """Return what an OpenAI-compatible server says of a refused request, as far as it does."""
+    try:
+        fault = json.loads(reply.body)["error"]
+    except (ValueError, LookupError, TypeError):
+        return {}
+    return fault if isinstance(fault, dict) else {}
+
+
+def _amended(question: Mapping[str, Any], reply: _Reply) -> Mapping[str, Any]:
+    """Return the question as models ask for it that know a parameter by another name, or not; else the same."""
+    match _fault(reply).get("param"):
+        case "max_tokens" if "max_tokens" in question:
+            rest = {key: value for key, value in question.items() if key != "max_tokens"}
+            return {**rest, "max_completion_tokens": question["max_tokens"]}
+        case "temperature" if "temperature" in question:
+            return {key: value for key, value in question.items() if key != "temperature"}
+        case _:
+            return question
 
 
 def _left(limit: asyncio.Timeout) -> float:

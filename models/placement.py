@@ -46,7 +46,12 @@ def choose_dtype(device: torch.device, wish: str = "auto") -> torch.dtype:
         raise InvalidOption(f"precision must be auto, {', '.join(known)}, not {wish!r}", param="dtype")
     if device.type == "cpu":
         return torch.float32
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
+    if device.type != "cuda":
+        return torch.float16
+    with torch.cuda.device(device):
+        # Cards before Ampere can hold bfloat16 and compute it by emulation, slower than float32.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
 
 
 @final

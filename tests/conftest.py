@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from app.bootstrap import PainterChoice, load_conductor
 from brushedit.diffusion.conductor import BrushNetConductor
 from models import untrained
 from tests.s3 import BUCKET, s3
+
+# No test is timed: machines are noisy.
+settings.register_profile("untimed", deadline=None, max_examples=60)
+settings.load_profile("untimed")
 
 SHARED = Path(__file__).parents[2] / "shared"
 """Recorded numbers and photos, where a checkout has them beside it."""

@@ -110,9 +110,16 @@ class BrushNetConductor:
         require_mask(mask, image)
         if not mask.any():
             raise EmptyMask("the mask is empty: it selects nothing to repaint", param="mask")
-        make_scheduler(options.scheduler, self.base.scheduler_config)  # an unknown name fails before any work
+        # What cannot be scheduled fails before any work.
+        schedule(make_scheduler(options.scheduler, self.base.scheduler_config), options, torch.device("cpu"))
         context = CONTEXT if options.context is None else options.context
-        frames = framing.frames(mask, native=self.base.native, multiple=self.base.factor, context=context)
+        frames = framing.frames(
+            mask,
+            native=self.base.native,
+            multiple=self.base.factor,
+            context=context,
+            margin=options.grow or 0,
+        )
         grow = default_grow(frames) if options.grow is None else options.grow
         blur = grow if options.blur is None else options.blur
         with torch.inference_mode():

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from brushedit.diffusion.brushnet import BrushNetModel, Features, SizeConditions, feature_scales
 from brushedit.diffusion.sites import features_added
+from brushedit.errors import InvalidOption
 from brushedit.options import PaintOptions
 
 
@@ -47,8 +48,23 @@ class DenoisingStep:
 
 
 def schedule(scheduler: Any, options: PaintOptions, device: torch.device) -> Tensor:
-    """Set the scheduler's timesteps and return those to run: all, or with strength < 1 the later share of them."""
-    scheduler.set_timesteps(options.steps, device=device)
+    """Set the scheduler's timesteps and return those to run: all, or with strength < 1 the later share of them.
+
+    Raises
+    ------
+    InvalidOption
+        More steps than the scheduler can take.
+    """
+    most = int(scheduler.config["num_train_timesteps"])
+    try:
+        scheduler.set_timesteps(options.steps, device=device)
+    except ValueError as fault:
+        raise InvalidOption(
+            f"this scheduler cannot take {options.steps} steps: {fault}", param="steps"
+        ) from fault
+    if options.steps >= most:
+        # Some solvers divide by the distance of two steps, which would be zero.
+        raise InvalidOption(f"steps must be below the {most} that the base was trained with", param="steps")
     run = max(1, min(options.steps, int(options.steps * options.strength)))
     return scheduler.timesteps[(options.steps - run) * scheduler.order :]
 

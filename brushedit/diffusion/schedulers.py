@@ -16,25 +16,28 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 
 from brushedit.errors import InvalidOption
 
+_PLAIN: Mapping[str, Any] = {"use_karras_sigmas": False}
+_KARRAS: Mapping[str, Any] = {"use_karras_sigmas": True}
+_MULTISTEP: Mapping[str, Any] = {"algorithm_type": "dpmsolver++", "solver_order": 2}
+_SDE: Mapping[str, Any] = {"algorithm_type": "sde-dpmsolver++", "solver_order": 2}
+
 SCHEDULERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
-    "unipc": (UniPCMultistepScheduler, {}),
+    # All that a name says is said here: a base's config may come from a pipeline that ran another variant.
+    "unipc": (UniPCMultistepScheduler, _PLAIN),
     # Latents are not bounded by 1: where the base's config says nothing, these classes would clip them.
     "ddim": (DDIMScheduler, {"clip_sample": False}),
     "ddpm": (DDPMScheduler, {"clip_sample": False}),
     "pndm": (PNDMScheduler, {}),
-    "euler": (EulerDiscreteScheduler, {}),
-    "euler karras": (EulerDiscreteScheduler, {"use_karras_sigmas": True}),
+    "euler": (EulerDiscreteScheduler, _PLAIN),
+    "euler karras": (EulerDiscreteScheduler, _KARRAS),
     "euler a": (EulerAncestralDiscreteScheduler, {}),
     "euler ancestral": (EulerAncestralDiscreteScheduler, {}),
-    "heun": (HeunDiscreteScheduler, {}),
-    "dpm++ 2m": (DPMSolverMultistepScheduler, {}),
-    "dpm++ 2m karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
-    "dpm++ 2m sde": (DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
-    "dpm++ 2m sde karras": (
-        DPMSolverMultistepScheduler,
-        {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True},
-    ),
-    "dpm++ 2s": (DPMSolverSinglestepScheduler, {"lower_order_final": True}),
+    "heun": (HeunDiscreteScheduler, _PLAIN),
+    "dpm++ 2m": (DPMSolverMultistepScheduler, {**_MULTISTEP, **_PLAIN}),
+    "dpm++ 2m karras": (DPMSolverMultistepScheduler, {**_MULTISTEP, **_KARRAS}),
+    "dpm++ 2m sde": (DPMSolverMultistepScheduler, {**_SDE, **_PLAIN}),
+    "dpm++ 2m sde karras": (DPMSolverMultistepScheduler, {**_SDE, **_KARRAS}),
+    "dpm++ 2s": (DPMSolverSinglestepScheduler, {**_MULTISTEP, **_PLAIN, "lower_order_final": True}),
     "lcm": (LCMScheduler, {"clip_sample": False}),
 }
 

@@ -102,7 +102,7 @@ def _painted(
 
 def to_tensor(images: Sequence[Image] | NDArray[np.uint8], device: torch.device) -> Tensor:
     """Return pictures (B, H, W, 3) as (B, 3, H, W), -1..1."""
-    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_images(decoded: Tensor) -> list[Image]:

@@ -39,6 +39,14 @@ def test_nothing_may_be_seen_where_something_was_removed(left_over):
     assert critic.margin(IMAGE, PAINTED, step, Region(PAINTED)) == pytest.approx(-0.3)
 
 
+@pytest.mark.parametrize("caption", ["a red ball on a sandy beach, soft light", "a red ball, photo"])
+def test_of_a_long_caption_the_thing_is_looked_for(caption):
+    critic = Critic(NamedBoxes(red_ball=[(INSIDE, 0.9)]), floor=0.4)
+    assert critic.margin(
+        IMAGE, PAINTED, EditStep(EditKind.ADD, "x", caption), Region(PAINTED)
+    ) == pytest.approx(0.5)
+
+
 def test_each_of_several_things_must_be_seen():
     both = PAINTED | masks.from_box(Box(65, 5, 85, 25), 60, 120)
     assert margin(EditKind.LOCAL, (INSIDE, 0.9), painted=both, chosen=2) == pytest.approx(-0.4)

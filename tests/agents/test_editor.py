@@ -111,6 +111,31 @@ def test_samples_go_their_own_ways_through_the_steps() -> None:
     assert [event.sample for event in second if isinstance(event, Blended)] == [0, 1]
 
 
+class Boxes:
+    """Sees what a painter of another seed painted elsewhere: the box depends on the picture."""
+
+    def detect(self, image: Image, phrase: str) -> list[Candidate]:
+        x = 5 + int(image[..., 0].sum()) % 20
+        return (
+            [Candidate(Box(x, 20, x + 10, 30), 0.9, phrase)]
+            if phrase == "ball"
+            else [Candidate(Box(*CUBE), 0.9, phrase)]
+        )
+
+
+def test_each_sample_is_located_in_its_own_picture() -> None:
+    def edit(options: PaintOptions) -> EditResult:
+        planner = Planner(ScriptedModel(TWO_STEPS), read_prompt("plan"))
+        editor = Editor(planner, Locator(Boxes(), FilledBoxes()), FlatPainter())
+        return result_of(list(editor.edit(replace(REQUEST, options=options))))
+
+    together = edit(replace(OPTIONS, samples=3))
+    alone = [edit(replace(OPTIONS, seed=seed)) for seed in together.seeds]
+    assert len({one.regions[1].mask.tobytes() for one in alone}) > 1
+    for image, one in zip(together.images, alone, strict=True):
+        assert np.array_equal(image, one.images[0])
+
+
 def test_a_persons_plan_and_regions_resume_at_painting() -> None:
     editor, model, detector, painter = editor_of()
     mask = np.zeros(IMAGE.shape[:2], dtype=np.bool_)

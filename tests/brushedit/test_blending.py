@@ -5,16 +5,13 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from brushedit import blending, masks
 from brushedit.errors import InvalidImage, InvalidMask, InvalidOption
 from brushedit.types import Box, Image, Mask
-
-settings.register_profile("untimed", deadline=None, max_examples=60)
-settings.load_profile("untimed")
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=24), fill=st.booleans())
 REACHES = st.tuples(st.integers(0, 9), st.integers(0, 9)).map(lambda pair: (max(pair), min(pair)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from brushedit import masks
@@ -20,9 +20,6 @@ from brushedit.framing import (
     paste,
 )
 from brushedit.types import Box, Image, Mask
-
-settings.register_profile("untimed", deadline=None, max_examples=60)
-settings.load_profile("untimed")
 
 MODELS = st.sampled_from([(512, 64), (512, 8), (1024, 64), (64, 16), (128, 64), (400, 64)])
 CONTEXTS = st.sampled_from([0.0, 0.1, 0.5, 1.0, 16.0])
@@ -106,9 +103,18 @@ def test_a_frame_leaves_the_picture_only_where_that_is_thin(
 
 @given(selections(), MODELS, CONTEXTS)
 def test_a_frame_keeps_its_margin_and_least_size(mask: Mask, model: tuple[int, int], context: float) -> None:
+    holds_margins(mask, model, context, 0)
+
+
+@given(selections(), MODELS, st.integers(1, 60))
+def test_a_frame_reaches_as_far_as_the_blend(mask: Mask, model: tuple[int, int], reach: int) -> None:
+    holds_margins(mask, model, 0.1, reach)
+
+
+def holds_margins(mask: Mask, model: tuple[int, int], context: float, reach: int) -> None:
     height, width = mask.shape
     assume(masks.bounding_box(mask) is not None)
-    for frame in frames(mask, native=model[0], multiple=model[1], context=context):
+    for frame in frames(mask, native=model[0], multiple=model[1], context=context, margin=reach):
         part = inside(frame, mask)
         assert part.width >= min(width, model[0] // MAX_ZOOM)
         assert part.height >= min(height, model[0] // MAX_ZOOM)
@@ -116,7 +122,7 @@ def test_a_frame_keeps_its_margin_and_least_size(mask: Mask, model: tuple[int, i
         held = masks.bounding_box(mask[rows, columns])
         assert held is not None
         longest = max(max(box.width, box.height) for box in masks.components(mask[rows, columns]))
-        margin = max(context * longest, MIN_CONTEXT * max(held.width, held.height))
+        margin = max(context * longest, MIN_CONTEXT * max(held.width, held.height), reach)
         assert part.width >= min(width, held.width + 2 * margin)
         assert part.height >= min(height, held.height + 2 * margin)
 

@@ -5,16 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from brushedit import masks
 from brushedit.errors import InvalidMask, InvalidOption
 from brushedit.types import Box, Mask
-
-settings.register_profile("untimed", deadline=None, max_examples=60)
-settings.load_profile("untimed")
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=17), fill=st.booleans())
 DISTANCES = st.integers(0, 9) | st.floats(0, 9)

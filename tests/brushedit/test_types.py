@@ -6,16 +6,13 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from brushedit import masks
 from brushedit.errors import InvalidImage, InvalidMask, InvalidOption
 from brushedit.options import MAX_SEED, PaintOptions
 from brushedit.types import Box, require_image, require_mask
-
-settings.register_profile("untimed", deadline=None, max_examples=60)
-settings.load_profile("untimed")
 
 RANGES: list[tuple[str, Any, Any]] = [
     ("steps", 1, 1000),

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
 from brushedit.errors import InvalidWeights
-from models.checkpoint import as_safetensors, build_empty, load_network
+from models.checkpoint import build_empty, load_network, read_checkpoint
 
 
 class Twins(nn.Module):
@@ -50,12 +51,28 @@ def test_parameters_take_no_memory_before_loading() -> None:
 def test_a_pickled_checkpoint_is_converted_once(trained: Twins, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save(trained.state_dict(), path)
-    converted = as_safetensors(path)
-    assert converted == tmp_path / "weights.safetensors"
+    first = read_checkpoint(path)
+    assert (tmp_path / "weights.safetensors").is_file()
     path.write_bytes(b"gone bad")
-    assert as_safetensors(path) == converted
+    again = read_checkpoint(path)
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[key], again[key]) for key in first)
     load_network(Twins, path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["weights.pth", "weights.safetensors"]
+
+
+def test_a_pickled_checkpoint_loads_where_nothing_can_be_written(
+    trained: Twins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("Read-only file system")
+
+    monkeypatch.setattr("models.checkpoint.save_file", refused)
+    path = tmp_path / "weights.pth"
+    torch.save(trained.state_dict(), path)
+    load_network(Twins, path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights.pth"]
 
 
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
@@ -66,7 +83,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path
     path = tmp_path / "weights.pth"
     torch.save({"first.weight": Trap()}, path)
     with pytest.raises(InvalidWeights, match="tensors alone"):
-        as_safetensors(path)
+        read_checkpoint(path)
     assert not (tmp_path / "sprung").exists()
 
 

@@ -234,6 +234,30 @@ def test_failures_are_retried_where_that_may_help(
     assert "sk-secret" not in str(caught.value)
 
 
+def test_a_model_that_knows_a_parameter_otherwise_is_asked_its_way(
+    serve: Callable[[Respond], Server],
+) -> None:
+    def respond(handler: BaseHTTPRequestHandler, number: int) -> None:
+        wrong = {1: "max_tokens", 2: "temperature"}.get(number)
+        fault = json.dumps({"error": {"message": f"Unsupported parameter: {wrong}", "param": wrong}})
+        send(handler, 400 if wrong else 200, fault if wrong else completion(plan_reply()))
+
+    server = serve(respond)
+    instructor_of(server, max_tokens=77).generate(IMAGE, "x", reply_schema())
+    assert len(server.asked) == 3
+    last = server.asked[-1]
+    assert last["max_completion_tokens"] == 77
+    assert not {"max_tokens", "temperature"} & last.keys()
+
+
+def test_why_a_request_is_refused_is_told(serve: Callable[[Respond], Server]) -> None:
+    told = json.dumps({"error": {"message": "this model sees no pictures", "param": "messages"}})
+    server = serve(lambda handler, _: send(handler, 400, told))
+    with pytest.raises(InstructorUnavailable, match="400: this model sees no pictures"):
+        instructor_of(server).generate(IMAGE, "x", reply_schema())
+    assert len(server.asked) == 1
+
+
 def test_an_overloaded_server_gets_the_pause_it_asks_for(serve: Callable[[Respond], Server]) -> None:
     times: list[float] = []
 

@@ -69,6 +69,13 @@ def test_a_phrase_of_nothing_finds_nothing(detector: GroundingDino) -> None:
     assert detector.passes == 0
 
 
+def test_of_a_phrase_too_long_to_read_the_beginning_counts(detector: GroundingDino) -> None:
+    told = detector.detect(IMAGE, "a blue cube, " * 400)
+    assert told
+    assert told[0].phrase.startswith("a blue cube")
+    assert detector.detect(IMAGE, "x" * 5000)
+
+
 def test_a_phrase_scores_by_all_its_words(detector: GroundingDino, monkeypatch: pytest.MonkeyPatch) -> None:
     logits = torch.full((1, 2, 256), float("-inf"))
     # [CLS] blue cube . [SEP]: the first box answers to both words, the second to one of them, but louder.

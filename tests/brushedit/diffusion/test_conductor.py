@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brushedit.diffusion.conductor import BrushNetConductor
-from brushedit.diffusion.schedulers import SCHEDULERS
+from brushedit.diffusion.schedulers import SCHEDULERS, make_scheduler
 from brushedit.errors import EmptyMask, InvalidImage, InvalidMask, InvalidOption, InvalidWeights
 from brushedit.events import Blended, Denoised
 from brushedit.options import PaintOptions
@@ -254,6 +254,13 @@ def test_blend_reaches_as_far_as_asked(conductor):
         assert not changed[~painting.region].any()
 
 
+def test_a_wide_blend_is_painted_as_far_as_it_reaches(conductor):
+    image, mask = picture(120, 120), square(120, 120, 55, 65, 55, 65)
+    painting = paint(conductor, image, mask, grow=40, blur=0)
+    ys, xs = np.nonzero((painting.images[0] != image).any(axis=2))
+    assert (ys.min(), ys.max(), xs.min(), xs.max()) == (15, 104, 15, 104)
+
+
 def test_the_raw_frame_changes_the_picture_outside_and_says_so(conductor):
     image, mask = picture(64, 64), square(64, 64, 20, 40, 20, 40)
     report = paint(conductor, image, mask, blend=False).reports[0]
@@ -285,6 +292,23 @@ def test_bad_input_is_refused_before_any_work(conductor):
         paint(conductor, image.astype(np.float32), mask)
     with pytest.raises(InvalidOption, match="unknown scheduler 'magic'"):
         paint(conductor, image, mask, scheduler="magic")
+    for scheduler, steps in (("lcm", 60), ("dpm++ 2m", 1000)):
+        with pytest.raises(InvalidOption, match="steps") as refused:
+            paint(conductor, image, mask, scheduler=scheduler, steps=steps)
+        assert refused.value.param == "steps"
+
+
+def test_a_name_says_which_scheduler_whatever_the_base_ran():
+    base = {"use_karras_sigmas": True, "algorithm_type": "sde-dpmsolver++", "solver_order": 3}
+    for name, karras, kind in (
+        ("dpm++ 2m", False, "dpmsolver++"),
+        ("dpm++ 2m karras", True, "dpmsolver++"),
+        ("dpm++ 2m sde", False, "sde-dpmsolver++"),
+    ):
+        config = make_scheduler(name, base).config
+        assert (config["use_karras_sigmas"], config["algorithm_type"]) == (karras, kind)
+        assert config["solver_order"] == 2
+    assert not make_scheduler("euler", base).config["use_karras_sigmas"]
 
 
 def test_a_brushnet_of_another_shape_is_refused(conductor):
