@@ -12,7 +12,7 @@ from typing import Any, TypeVar, final
 
 from dbos import DBOS, StepOptions
 from dbos._serialization import DBOSPortableJSON
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from app.compatible import prepare_line
@@ -52,7 +52,11 @@ class WorkerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._id = new_id("worker")
+        self._began = now()
+        self._state = "loading"
+        self._telling = threading.Lock()
         self._stop = threading.Event()
+        self._gone = threading.Event()
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; then finish what is in hand, within `drain_seconds`."""
@@ -96,8 +100,10 @@ class WorkerProcess:
         logger.info("worker %s is ready", self._id)
         self._keep_house(services)
         self._announce(store, "draining")
-        # What does not end in time stays checkpointed and goes to another worker.
+        # What does not end in time stays checkpointed: another worker takes it over once this one is not listed.
         DBOS.destroy(workflow_completion_timeout_sec=round(self._settings.drain_seconds))
+        self._gone.set()
+        heart.join()
         with store.database.write() as rows:
             rows.execute(delete(Worker).where(Worker.id == self._id))
         queue.close()
@@ -121,41 +127,50 @@ class WorkerProcess:
                 logger.exception("housekeeping failed; it is tried again")
 
     def _take_over(self, store: Store) -> None:
+        """Put back into the queue what workers began that are no longer there, however they went."""
+        # Asked for first: whoever has begun something by now is listed by the time the list is read.
+        pending = DBOS.list_workflows(
+            status="PENDING", app_version=VERSION, load_input=False, load_output=False
+        )
         with store.database.read() as rows:
             others = rows.scalars(select(Worker).where(Worker.id != self._id)).all()
+        living = {self._id}
         for other in others:
             if now() - other.seen_at > self._settings.worker_timeout or _died_here(other):
-                logger.warning("worker %s is dead; its edits are taken over", other.id)
-                # Idempotent: only what still belongs to the dead worker goes back into the queue.
-                DBOS._recover_pending_workflows([other.id])  # pyright: ignore[reportPrivateUsage] - DBOS's admin server calls the same
+                logger.warning("worker %s is dead", other.id)
                 with store.database.write() as rows:
                     rows.execute(delete(Worker).where(Worker.id == other.id))
+            else:
+                living.add(other.id)
+        for gone in {workflow.executor_id for workflow in pending if workflow.executor_id} - living:
+            logger.warning("what worker %s began is taken over", gone)
+            # Idempotent: only what still belongs to that worker goes back into the queue.
+            DBOS._recover_pending_workflows([gone])  # pyright: ignore[reportPrivateUsage] - DBOS's admin server calls the same
 
     def _announce(self, store: Store, state: str) -> None:
+        self._state = state
+        self._tell(store)
+
+    def _tell(self, store: Store) -> None:
+        """Write a sign of life, also where another worker has struck this one off the list."""
         facts: dict[str, Any] = {"profile": self._settings.profile, "device": self._settings.device}
-        with store.database.write() as rows:
-            known = rows.get(Worker, self._id)
-            if known is None:
-                rows.add(
-                    Worker(
-                        id=self._id,
-                        host=socket.gethostname(),
-                        pid=os.getpid(),
-                        state=state,
-                        facts=facts,
-                        started_at=now(),
-                        seen_at=now(),
-                    )
+        with self._telling, store.database.write() as rows:
+            rows.merge(
+                Worker(
+                    id=self._id,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    state=self._state,
+                    facts=facts,
+                    started_at=self._began,
+                    seen_at=now(),
                 )
-            else:
-                known.state, known.seen_at = state, now()
+            )
 
     def _beat(self, store: Store) -> None:
-        while True:
-            threading.Event().wait(self._settings.heartbeat)
+        while not self._gone.wait(self._settings.heartbeat):
             try:
-                with store.database.write() as rows:
-                    rows.execute(update(Worker).where(Worker.id == self._id).values(seen_at=now()))
+                self._tell(store)
             except Exception:
                 logger.exception("no sign of life could be written; it is tried again")
 
