@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app.compatible import prepare_line
 from app.jobs.batches import Batches
-from app.jobs.queue import CHORES, QUEUE, VERSION, now
+from app.jobs.queue import BATCHES, CHORES, QUEUE, VERSION, now
 from app.jobs.stages import Agent, Stages
-from app.jobs.webhooks import Webhooks
+from app.jobs.webhooks import NOT_DELIVERED, Letter, Webhooks
 from app.refusals import WorkerLost
 from app.services import Services, build_services
 from app.settings import Settings
@@ -35,6 +35,7 @@ _SWEEP_SECONDS = 600.0
 _CHECK_SECONDS = 30.0
 _CHECKED_AT_ONCE = 500
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_BATCHES_AT_ONCE = 2
 _CHORES_AT_ONCE = 4
 
 
@@ -91,10 +92,11 @@ class WorkerProcess:
                 partial(prepare_line, services),
                 self._settings.batch_items,
             ),
-            Webhooks(self._settings, store, services.secret),
+            Webhooks(self._settings, store, queue, services.secret),
         )
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=self._settings.queue_poll)
+        DBOS.register_queue(BATCHES, worker_concurrency=_BATCHES_AT_ONCE, polling_interval_sec=0.25)
         DBOS.register_queue(CHORES, worker_concurrency=_CHORES_AT_ONCE, polling_interval_sec=0.25)
         self._announce(store, "ready")
         logger.info("worker %s is ready", self._id)
@@ -220,12 +222,23 @@ def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
 
     def webhook(told: str) -> str:
         thing, _, event = told.partition(" ")
-        return webhooks.deliver(thing, event)
+        letter = _until_answered(lambda: webhooks.letter(thing, event))
+        return "removed" if letter is None else tell(letter, 1)
+
+    def webhook_again(letter: dict[str, Any], number: int) -> str:
+        return tell(Letter(**letter), number)
+
+    def tell(letter: Letter, number: int) -> str:
+        outcome = DBOS.run_step({"name": "send"}, webhooks.deliver, letter)
+        if outcome != NOT_DELIVERED:
+            return outcome
+        return _until_answered(lambda: webhooks.go_on(letter, number))
 
     # The attempts are counted in the edit's own row, which ends it with a reason.
     DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)
     DBOS.workflow(name="batch", max_recovery_attempts=None)(batch)
     DBOS.workflow(name="webhook", max_recovery_attempts=None)(webhook)
+    DBOS.workflow(name="webhook_again", max_recovery_attempts=None)(webhook_again)
 
 
 def _step(name: str) -> StepOptions:
