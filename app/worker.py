@@ -20,12 +20,12 @@ from app.jobs.batches import Batches
 from app.jobs.queue import BATCHES, CHORES, QUEUE, VERSION, now
 from app.jobs.stages import Agent, Stages
 from app.jobs.webhooks import NOT_DELIVERED, Letter, Webhooks
-from app.refusals import WorkerLost
+from app.refusals import InternalFault, WorkerLost
 from app.services import Services, build_services
 from app.settings import Settings
 from app.store.records import Store, new_id
 from app.store.retention import sweep
-from app.store.tables import UNFINISHED, Edit, Worker
+from app.store.tables import UNFINISHED, Batch, Edit, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +121,7 @@ class WorkerProcess:
                 if now() - checked > _CHECK_SECONDS:
                     checked = now()
                     settle_ended(services)
+                    settle_batches(services)
                 if now() - swept > _SWEEP_SECONDS:
                     swept = now()
                     queue.erase(sweep(self._settings, store))
@@ -201,6 +202,24 @@ def settle_ended(services: Services) -> int:
     )
 
 
+def settle_batches(services: Services) -> None:
+    """Fail the batches whose expansion has ended without saying how, and go on with ends that were begun."""
+    with services.store.database.read() as rows:
+        open_ended = select(Batch.id, Batch.status).where(Batch.status.in_(("validating", "cancelling")))
+        found = rows.execute(open_ended.limit(_CHECKED_AT_ONCE)).all()
+    expansions = {f"expand_{row.id}": row.id for row in found if row.status == "validating"}
+    if expansions:
+        ended = DBOS.list_workflows(
+            workflow_ids=list(expansions), status=_ENDED, load_input=False, load_output=False
+        )
+        fault = InternalFault("the service failed on this batch; its log says more under the batch's id")
+        for workflow in ended:
+            services.ledger.fail_batch(expansions[workflow.workflow_id], fault)
+    for row in found:
+        if row.status == "cancelling":
+            services.ledger.settle_batch(row.id)
+
+
 def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
     """Tell DBOS the workflows and their steps."""
 
@@ -218,7 +237,7 @@ def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
         return "finished"
 
     def batch(batch_id: str) -> str:
-        return batches.expand(batch_id)
+        return DBOS.run_step(_step("expand", Exception), batches.expand, batch_id)
 
     def webhook(told: str) -> str:
         thing, _, event = told.partition(" ")
@@ -241,15 +260,15 @@ def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
     DBOS.workflow(name="webhook_again", max_recovery_attempts=None)(webhook_again)
 
 
-def _step(name: str) -> StepOptions:
-    """Return how a stage is run: again and again while the database cannot be reached, for about ten minutes."""
+def _step(name: str, passing: type[Exception] = DBAPIError) -> StepOptions:
+    """Return how a stage is run: again and again while what fails may pass, for some minutes."""
     return {
         "name": name,
         "retries_allowed": True,
         "max_attempts": 10,
         "interval_seconds": 0.5,
         "backoff_rate": 2.0,
-        "should_retry": lambda error: isinstance(error, DBAPIError),
+        "should_retry": lambda error: isinstance(error, passing),
     }
 
 

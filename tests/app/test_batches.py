@@ -7,15 +7,18 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from app.jobs.archives import edited_name
+from app.jobs.batches import Batches
+from app.jobs.desk import Order
 from app.main import create_app
 from app.settings import Settings
 from app.store.records import Store
 from app.store.retention import sweep
-from app.store.tables import Batch
+from app.store.tables import Batch, Edit
 from tests.server import cluster, pixels, png
 
 
@@ -191,3 +194,93 @@ def test_a_batch_that_is_asked_for_twice_is_one(client):
     assert other.json()["error"]["code"] == "idempotency_mismatch"
     # Whoever sends the same form twice without saying that it is a repetition wants two batches.
     assert created(client, ["same"])["id"] != created(client, ["same"])["id"]
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """An API whose batches are expanded only when a test does it; no worker runs."""
+    app = create_app(Settings(data=tmp_path, rate_per_minute=1_000_000))
+    with TestClient(app, base_url="http://127.0.0.1:8008") as client:
+        yield client, app.state.services
+
+
+def sent(client, bodies):
+    content = "\n".join(json.dumps({"custom_id": f"{n}", "body": body}) for n, body in enumerate(bodies))
+    file = client.post("/v1/files", files={"file": ("a.jsonl", content)}, data={"purpose": "batch"}).json()
+    asked = {"input_file_id": file["id"], "endpoint": "/v1/edits"}
+    return client.post("/v1/batches", json=asked).json()["id"]
+
+
+def expand(services, batch_id, prepare=lambda *_: Order(request={"instruction": "x"}, image=png())):
+    batches = Batches(services.store, services.queue, services.ledger, services.desk, prepare, 50_000)
+    return batches.expand(batch_id)
+
+
+def items(services, batch_id):
+    with services.store.database.read() as rows:
+        return rows.scalars(select(Edit).where(Edit.batch_id == batch_id).order_by(Edit.batch_index)).all()
+
+
+def test_a_line_the_service_fails_on_is_an_item_that_failed(alone):
+    client, services = alone
+
+    def prepare(_tenant, _endpoint, body):
+        if "odd" in body:
+            raise ValueError("string argument should contain only ASCII characters")
+        return Order(request={"instruction": "x"}, image=png())
+
+    batch_id = sent(client, [{}, {"odd": 1}, {}])
+    assert expand(services, batch_id, prepare) == "expanded"
+    assert [edit.status for edit in items(services, batch_id)] == ["starting", "failed", "starting"]
+    assert items(services, batch_id)[1].error["code"] == "internal_error"
+
+
+def test_an_expansion_that_the_database_cut_short_goes_on_where_it_was(alone):
+    client, services = alone
+    seen = []
+
+    def prepare(*_):
+        seen.append(1)
+        if len(seen) == 25:
+            raise OperationalError("SELECT 1", {}, Exception("the database system is shutting down"))
+        return Order(request={"instruction": "x"}, image=png())
+
+    batch_id = sent(client, [{}] * 30)
+    with pytest.raises(OperationalError):
+        expand(services, batch_id, prepare)
+    assert expand(services, batch_id, prepare) == "expanded"
+    assert [edit.batch_index for edit in items(services, batch_id)] == list(range(30))
+
+
+def test_two_workers_that_expand_a_batch_make_each_item_once(alone):
+    client, services = alone
+    batch_id = sent(client, [{}] * 30)
+    again = []
+
+    def prepare(*_):
+        if not again:
+            # Meanwhile another worker, which took this one for dead, does all of it.
+            again.append(1)
+            expand(services, batch_id)
+        return Order(request={"instruction": "x"}, image=png())
+
+    expand(services, batch_id, prepare)
+    assert [edit.batch_index for edit in items(services, batch_id)] == list(range(30))
+
+
+def test_a_worker_ends_the_batches_nobody_would_end(tmp_path):
+    with cluster(tmp_path, "api") as made, made.client() as client:
+        lost, stopping = created(client, ["a"]), created(client, ["b"])
+        store = Store(Settings(data=tmp_path / "data"))
+        with store.database.write() as rows:
+            expansion = {"id": f"expand_{lost['id']}"}
+            rows.execute(
+                text("UPDATE workflow_status SET status = 'ERROR' WHERE workflow_uuid = :id"), expansion
+            )
+            # As if the API had died between the two halves of canceling it.
+            rows.get(Batch, stopping["id"]).status = "cancelling"
+        store.database.close()
+        made.start("worker")
+        assert until(client, stopping, "cancelled")
+        failed = until(client, lost, "failed")
+        assert failed["errors"]["data"][0]["code"] == "internal_error"
