@@ -145,13 +145,20 @@ class Batches:
         return self._in_batch(Order(request={"instruction": ""}, image=""), batch, number, custom_id)
 
     def _in_batch(self, order: Order, batch: Batch, number: int, custom_id: str) -> Order:
+        # An edit's plan becomes the one it was carried out by; what was asked for is kept for another go.
+        planned = {"plan": order.plan} if order.plan else {}
         return replace(
             order,
-            request={**order.request, "custom_id": custom_id},
+            request={**order.request, **planned, "custom_id": custom_id},
             lane=BATCH,
             batch_id=batch.id,
             batch_index=number,
         )
+
+
+def count_unread(store: Store, rows: Rows, batch: Batch) -> int:
+    """Return how many lines of a batch's input have not become edits."""
+    return len(_lines(store, batch)) - _done(rows, batch.id)
 
 
 def _lines(store: Store, batch: Batch) -> list[bytes]:
