@@ -52,8 +52,8 @@ async def happenings(
                 checked = time.monotonic()
                 if not await to_thread.run_sync(services.keys.still_valid, caller):
                     return
-                known, position = await to_thread.run_sync(_place, services, edit_id)
-                if not known:
+                more, position = await to_thread.run_sync(_place, services, edit_id, after)
+                if not more:
                     return
                 if position is not None and position != place:
                     place, said = position, time.monotonic()
@@ -87,7 +87,10 @@ async def _changed(subscription: Subscription) -> None:
         return
 
 
-def _place(services: Services, edit_id: str) -> tuple[bool, int | None]:
+def _place(services: Services, edit_id: str, after: int) -> tuple[bool, int | None]:
+    """Return whether an edit has or will have events after one of them, and its place in the queue."""
     with services.store.database.read() as rows:
         edit = rows.get(Edit, edit_id)
-        return edit is not None, None if edit is None else services.queue.position(rows, edit)
+        if edit is None or (edit.status in FINISHED and edit.last_seq <= after):
+            return False, None
+        return True, services.queue.position(rows, edit)

@@ -12,20 +12,20 @@ from typing import Any, TypeVar, final
 
 from dbos import DBOS, StepOptions
 from dbos._serialization import DBOSPortableJSON
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from app.compatible import prepare_line
 from app.jobs.batches import Batches
-from app.jobs.queue import CHORES, QUEUE, VERSION, now
+from app.jobs.queue import BATCHES, CHORES, QUEUE, VERSION, now
 from app.jobs.stages import Agent, Stages
-from app.jobs.webhooks import Webhooks
-from app.refusals import WorkerLost
+from app.jobs.webhooks import NOT_DELIVERED, Letter, Webhooks
+from app.refusals import InternalFault, WorkerLost
 from app.services import Services, build_services
 from app.settings import Settings
 from app.store.records import Store, new_id
 from app.store.retention import sweep
-from app.store.tables import UNFINISHED, Edit, Worker
+from app.store.tables import UNFINISHED, Batch, Edit, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ _SWEEP_SECONDS = 600.0
 _CHECK_SECONDS = 30.0
 _CHECKED_AT_ONCE = 500
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_BATCHES_AT_ONCE = 2
 _CHORES_AT_ONCE = 4
 
 
@@ -52,7 +53,11 @@ class WorkerProcess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._id = new_id("worker")
+        self._began = now()
+        self._state = "loading"
+        self._telling = threading.Lock()
         self._stop = threading.Event()
+        self._gone = threading.Event()
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; then finish what is in hand, within `drain_seconds`."""
@@ -87,17 +92,20 @@ class WorkerProcess:
                 partial(prepare_line, services),
                 self._settings.batch_items,
             ),
-            Webhooks(self._settings, store, services.secret),
+            Webhooks(self._settings, store, queue, services.secret),
         )
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=self._settings.queue_poll)
+        DBOS.register_queue(BATCHES, worker_concurrency=_BATCHES_AT_ONCE, polling_interval_sec=0.25)
         DBOS.register_queue(CHORES, worker_concurrency=_CHORES_AT_ONCE, polling_interval_sec=0.25)
         self._announce(store, "ready")
         logger.info("worker %s is ready", self._id)
         self._keep_house(services)
         self._announce(store, "draining")
-        # What does not end in time stays checkpointed and goes to another worker.
+        # What does not end in time stays checkpointed: another worker takes it over once this one is not listed.
         DBOS.destroy(workflow_completion_timeout_sec=round(self._settings.drain_seconds))
+        self._gone.set()
+        heart.join()
         with store.database.write() as rows:
             rows.execute(delete(Worker).where(Worker.id == self._id))
         queue.close()
@@ -113,6 +121,7 @@ class WorkerProcess:
                 if now() - checked > _CHECK_SECONDS:
                     checked = now()
                     settle_ended(services)
+                    settle_batches(services)
                 if now() - swept > _SWEEP_SECONDS:
                     swept = now()
                     queue.erase(sweep(self._settings, store))
@@ -121,41 +130,50 @@ class WorkerProcess:
                 logger.exception("housekeeping failed; it is tried again")
 
     def _take_over(self, store: Store) -> None:
+        """Put back into the queue what workers began that are no longer there, however they went."""
+        # Asked for first: whoever has begun something by now is listed by the time the list is read.
+        pending = DBOS.list_workflows(
+            status="PENDING", app_version=VERSION, load_input=False, load_output=False
+        )
         with store.database.read() as rows:
             others = rows.scalars(select(Worker).where(Worker.id != self._id)).all()
+        living = {self._id}
         for other in others:
             if now() - other.seen_at > self._settings.worker_timeout or _died_here(other):
-                logger.warning("worker %s is dead; its edits are taken over", other.id)
-                # Idempotent: only what still belongs to the dead worker goes back into the queue.
-                DBOS._recover_pending_workflows([other.id])  # pyright: ignore[reportPrivateUsage] - DBOS's admin server calls the same
+                logger.warning("worker %s is dead", other.id)
                 with store.database.write() as rows:
                     rows.execute(delete(Worker).where(Worker.id == other.id))
+            else:
+                living.add(other.id)
+        for gone in {workflow.executor_id for workflow in pending if workflow.executor_id} - living:
+            logger.warning("what worker %s began is taken over", gone)
+            # Idempotent: only what still belongs to that worker goes back into the queue.
+            DBOS._recover_pending_workflows([gone])  # pyright: ignore[reportPrivateUsage] - DBOS's admin server calls the same
 
     def _announce(self, store: Store, state: str) -> None:
+        self._state = state
+        self._tell(store)
+
+    def _tell(self, store: Store) -> None:
+        """Write a sign of life, also where another worker has struck this one off the list."""
         facts: dict[str, Any] = {"profile": self._settings.profile, "device": self._settings.device}
-        with store.database.write() as rows:
-            known = rows.get(Worker, self._id)
-            if known is None:
-                rows.add(
-                    Worker(
-                        id=self._id,
-                        host=socket.gethostname(),
-                        pid=os.getpid(),
-                        state=state,
-                        facts=facts,
-                        started_at=now(),
-                        seen_at=now(),
-                    )
+        with self._telling, store.database.write() as rows:
+            rows.merge(
+                Worker(
+                    id=self._id,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    state=self._state,
+                    facts=facts,
+                    started_at=self._began,
+                    seen_at=now(),
                 )
-            else:
-                known.state, known.seen_at = state, now()
+            )
 
     def _beat(self, store: Store) -> None:
-        while True:
-            threading.Event().wait(self._settings.heartbeat)
+        while not self._gone.wait(self._settings.heartbeat):
             try:
-                with store.database.write() as rows:
-                    rows.execute(update(Worker).where(Worker.id == self._id).values(seen_at=now()))
+                self._tell(store)
             except Exception:
                 logger.exception("no sign of life could be written; it is tried again")
 
@@ -184,6 +202,24 @@ def settle_ended(services: Services) -> int:
     )
 
 
+def settle_batches(services: Services) -> None:
+    """Fail the batches whose expansion has ended without saying how, and go on with ends that were begun."""
+    with services.store.database.read() as rows:
+        open_ended = select(Batch.id, Batch.status).where(Batch.status.in_(("validating", "cancelling")))
+        found = rows.execute(open_ended.limit(_CHECKED_AT_ONCE)).all()
+    expansions = {f"expand_{row.id}": row.id for row in found if row.status == "validating"}
+    if expansions:
+        ended = DBOS.list_workflows(
+            workflow_ids=list(expansions), status=_ENDED, load_input=False, load_output=False
+        )
+        fault = InternalFault("the service failed on this batch; its log says more under the batch's id")
+        for workflow in ended:
+            services.ledger.fail_batch(expansions[workflow.workflow_id], fault)
+    for row in found:
+        if row.status == "cancelling":
+            services.ledger.settle_batch(row.id)
+
+
 def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
     """Tell DBOS the workflows and their steps."""
 
@@ -201,27 +237,38 @@ def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:
         return "finished"
 
     def batch(batch_id: str) -> str:
-        return batches.expand(batch_id)
+        return DBOS.run_step(_step("expand", Exception), batches.expand, batch_id)
 
     def webhook(told: str) -> str:
         thing, _, event = told.partition(" ")
-        return webhooks.deliver(thing, event)
+        letter = _until_answered(lambda: webhooks.letter(thing, event))
+        return "removed" if letter is None else tell(letter, 1)
+
+    def webhook_again(letter: dict[str, Any], number: int) -> str:
+        return tell(Letter(**letter), number)
+
+    def tell(letter: Letter, number: int) -> str:
+        outcome = DBOS.run_step({"name": "send"}, webhooks.deliver, letter)
+        if outcome != NOT_DELIVERED:
+            return outcome
+        return _until_answered(lambda: webhooks.go_on(letter, number))
 
     # The attempts are counted in the edit's own row, which ends it with a reason.
     DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)
     DBOS.workflow(name="batch", max_recovery_attempts=None)(batch)
     DBOS.workflow(name="webhook", max_recovery_attempts=None)(webhook)
+    DBOS.workflow(name="webhook_again", max_recovery_attempts=None)(webhook_again)
 
 
-def _step(name: str) -> StepOptions:
-    """Return how a stage is run: again and again while the database cannot be reached, for about ten minutes."""
+def _step(name: str, passing: type[Exception] = DBAPIError) -> StepOptions:
+    """Return how a stage is run: again and again while what fails may pass, for some minutes."""
     return {
         "name": name,
         "retries_allowed": True,
         "max_attempts": 10,
         "interval_seconds": 0.5,
         "backoff_rate": 2.0,
-        "should_retry": lambda error: isinstance(error, DBAPIError),
+        "should_retry": lambda error: isinstance(error, passing),
     }
 
 

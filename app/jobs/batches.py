@@ -1,22 +1,27 @@
 """Batches: a file of requests becomes edits, and their ends become lines again."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session as Rows
 
 from app import logs
 from app.jobs.desk import Desk, Order
 from app.jobs.ledger import Ledger
 from app.jobs.queue import BATCH, Queue, now
 from app.problems import describe_faults, error_body
-from app.refusals import InvalidRequest
+from app.refusals import InternalFault, InvalidRequest
 from app.store.records import Store
 from app.store.tables import Batch, Edit, Happening
 from app.traces import span
 from brushedit.errors import EditError
+
+logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 20
 ENDPOINTS: Final = ("/v1/edits", "/v1/images/edits")
@@ -51,10 +56,16 @@ class Batches:
         self._max_items = max_items
 
     def expand(self, batch_id: str) -> str:
-        """Make the edits of a batch; begun again after a crash it goes on where it was."""
+        """Make the edits of a batch; begun again after a crash it goes on where it was.
+
+        Raises
+        ------
+        DBAPIError, OSError
+            The database or the store is not there for now: it is to be begun again.
+        """
         with self._store.database.read() as rows:
             batch = rows.get_one(Batch, batch_id)
-            done = rows.scalars(select(func.count()).where(Edit.batch_id == batch_id)).one()
+            done = _done(rows, batch_id)
         if batch.status != "validating":
             return batch.status
         came = batch.details.get("origin", {})
@@ -63,20 +74,25 @@ class Batches:
 
     def _expand(self, batch: Batch, done: int) -> str:
         batch_id = batch.id
-        lines = [line for line in self._store.blobs.get(batch.details["input"]).splitlines() if line.strip()]
+        lines = _lines(self._store, batch)
         try:
             self._require_sound(lines)
         except InvalidRequest as error:
-            return self._reject(batch_id, error)
-        for start in range(done, len(lines), _AT_ONCE):
+            self._ledger.fail_batch(batch_id, error)
+            return "failed"
+        while done < len(lines):
             prepared = [
                 self._order(batch, number, lines[number])
-                for number in range(start, min(start + _AT_ONCE, len(lines)))
+                for number in range(done, min(done + _AT_ONCE, len(lines)))
             ]
             with self._store.database.write() as rows:
                 status = rows.scalar(select(Batch.status).where(Batch.id == batch_id).with_for_update())
                 if status != "validating":
                     return "stopped"
+                if (made := _done(rows, batch_id)) != done:
+                    # Another worker took this one for dead, and expands the batch as well.
+                    done = made
+                    continue
                 for order, fault in prepared:
                     edit = self._desk.insert(rows, batch.tenant, order)
                     if fault:
@@ -87,6 +103,7 @@ class Batches:
                                 edit_id=edit.id, seq=2, at=now(), type="failed", data={"error": edit.error}
                             )
                         )
+            done += len(prepared)
         with self._store.database.write() as rows:
             batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
             if batch.status == "validating":
@@ -100,15 +117,6 @@ class Batches:
             raise InvalidRequest("the input file has no lines", param="input_file_id")
         if len(lines) > self._max_items:
             raise InvalidRequest(f"a batch has at most {self._max_items} items, this one {len(lines)}")
-
-    def _reject(self, batch_id: str, error: EditError) -> str:
-        with self._store.database.write() as rows:
-            batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
-            batch.errors = [
-                {"code": error.code, "message": error.message, "param": error.param, "line": None}
-            ]
-            self._ledger.end_batch(rows, batch, "failed")
-        return "failed"
 
     def _order(self, batch: Batch, number: int, line: bytes) -> tuple[Order, EditError | None]:
         custom_id = f"line {number + 1}"
@@ -124,16 +132,40 @@ class Batches:
             return self._blank(batch, number, custom_id), describe_faults(list(error.errors()))
         except EditError as error:
             return self._blank(batch, number, custom_id), error
+        except DBAPIError:
+            raise
+        except Exception:
+            # Whatever an odd line makes a codec or a parser throw ends this item alone.
+            logger.exception("line %d of %s cannot be read", number + 1, batch.id)
+            fault = InternalFault("the service failed on this line; its log says more under the batch's id")
+            return self._blank(batch, number, custom_id), fault
         return self._in_batch(order, batch, number, custom_id), None
 
     def _blank(self, batch: Batch, number: int, custom_id: str) -> Order:
         return self._in_batch(Order(request={"instruction": ""}, image=""), batch, number, custom_id)
 
     def _in_batch(self, order: Order, batch: Batch, number: int, custom_id: str) -> Order:
+        # An edit's plan becomes the one it was carried out by; what was asked for is kept for another go.
+        planned = {"plan": order.plan} if order.plan else {}
         return replace(
             order,
-            request={**order.request, "custom_id": custom_id},
+            request={**order.request, **planned, "custom_id": custom_id},
             lane=BATCH,
             batch_id=batch.id,
             batch_index=number,
         )
+
+
+def count_unread(store: Store, rows: Rows, batch: Batch) -> int:
+    """Return how many lines of a batch's input have not become edits."""
+    return len(_lines(store, batch)) - _done(rows, batch.id)
+
+
+def _lines(store: Store, batch: Batch) -> list[bytes]:
+    return [line for line in store.blobs.get(batch.details["input"]).splitlines() if line.strip()]
+
+
+def _done(rows: Rows, batch_id: str) -> int:
+    """Return the number of the first line that is no edit yet."""
+    after_last = func.coalesce(func.max(Edit.batch_index) + 1, 0)
+    return rows.scalars(select(after_last).where(Edit.batch_id == batch_id)).one()

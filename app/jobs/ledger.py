@@ -1,5 +1,6 @@
 """What happens to an edit, written down: events in order, and how it ended, exactly once."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final, final
 
@@ -11,11 +12,15 @@ from app.problems import error_body
 from app.refusals import Superseded
 from app.store.records import Store
 from app.store.tables import UNFINISHED, Batch, Edit, Happening, Session
-from brushedit.errors import EditError
+from brushedit.errors import Canceled, EditError
 
 # Tables, not their classes: a step of the painting waits for this, and classes would double what it costs.
 _EDITS: Final = Edit.metadata.tables[Edit.__tablename__]
 _EVENTS: Final = Edit.metadata.tables[Happening.__tablename__]
+
+_AT_ONCE: Final = 100
+_PAUSE_SECONDS: Final = 0.1
+"""Between two lots: whoever waits for SQLite's one writer looks at most this seldom whether it is their turn."""
 
 ENDS: Final = {"succeeded": "completed", "failed": "failed", "canceled": "cancelled"}
 """What webhooks call an edit's end: OpenAI's words, as for a batch's."""
@@ -99,6 +104,44 @@ class Ledger:
         self._announce(rows, ended.request, edit_id, ENDS[status], "")
         return True
 
+    def fail_batch(self, batch_id: str, error: EditError) -> None:
+        """End a batch that cannot be expanded, with the reason, and whatever was made of it so far."""
+        with self._store.database.write() as rows:
+            batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
+            if batch.status != "validating":
+                return
+            batch.errors = [
+                {"code": error.code, "message": error.message, "param": error.param, "line": None}
+            ]
+            batch.status = "cancelling"
+        self.settle_batch(batch_id)
+
+    def settle_batch(self, batch_id: str) -> None:
+        """End what is unfinished of a batch that is "cancelling", and so the batch; begun again, it goes on.
+
+        Some items at a time, so that others write in between. Edits are locked before their batch, as by a
+        worker that settles one.
+        """
+        unfinished = select(Edit.id, Edit.attempt).where(
+            Edit.batch_id == batch_id, Edit.status.in_(UNFINISHED)
+        )
+        # The last ones first: whether any is left is then told by the first that is looked at.
+        some = unfinished.order_by(Edit.batch_index.desc()).limit(_AT_ONCE).with_for_update()
+        while True:
+            with self._store.database.write() as rows:
+                found = rows.execute(some).all()
+                for edit_id, attempt in found:
+                    self.settle_in(
+                        rows, edit_id, attempt, "canceled", error=Canceled("its batch was canceled")
+                    )
+                if not found:
+                    self.close_batch(rows, batch_id)
+            if not found:
+                return
+            self._queue.forget([edit_id for edit_id, _ in found])
+            if len(found) == _AT_ONCE:
+                time.sleep(_PAUSE_SECONDS)
+
     def close_batch(self, rows: Rows, batch_id: str) -> None:
         """End a batch whose items all have ended."""
         batch = rows.scalars(select(Batch).where(Batch.id == batch_id).with_for_update()).one()
@@ -107,7 +150,8 @@ class Ledger:
         unfinished = select(Edit.id).where(Edit.batch_id == batch_id, Edit.status.in_(UNFINISHED))
         if rows.scalar(unfinished.limit(1)):
             return
-        self.end_batch(rows, batch, "cancelled" if batch.status == "cancelling" else "completed")
+        stopped = "failed" if batch.errors else "cancelled"
+        self.end_batch(rows, batch, stopped if batch.status == "cancelling" else "completed")
 
     def end_batch(self, rows: Rows, batch: Batch, status: str) -> None:
         """End a batch, and tell whoever asked to be told."""

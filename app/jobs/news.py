@@ -1,6 +1,7 @@
 """News of edits for whoever follows them: one look at the database for all followers of a process."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import final
@@ -12,7 +13,10 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.tables import FINISHED, Edit
 
+logger = logging.getLogger(__name__)
+
 _CHUNK = 500
+_PAUSE_SECONDS = 1.0
 
 
 @final
@@ -78,10 +82,16 @@ class News:
                 self._some.clear()
                 await self._some.wait()
             joined, self._joined = self._joined, False
-            version = await to_thread.run_sync(self._database.version, limiter=self._limiter)
-            if joined or version != seen:
-                seen = version
-                await self._look_after(list(self._followers))
+            try:
+                version = await to_thread.run_sync(self._database.version, limiter=self._limiter)
+                if joined or version != seen:
+                    await self._look_after(list(self._followers))
+                    seen = version
+            except Exception:
+                # Whatever the database says: without this task nobody would hear of anything again.
+                logger.exception("no news could be read; they are looked for again")
+                self._joined = True
+                await asyncio.sleep(_PAUSE_SECONDS)
             await asyncio.sleep(self._poll)
 
     def close(self) -> None:

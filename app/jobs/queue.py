@@ -10,7 +10,7 @@ before it is settled, and a batch's items a few at a time.
 
 import math
 import time
-from typing import Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Rows
@@ -20,7 +20,11 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.tables import UNFINISHED, Batch, Edit, Session, Worker
 
+if TYPE_CHECKING:
+    from dbos import EnqueueOptions
+
 QUEUE: Final = "edits"
+BATCHES: Final = "batches"
 CHORES: Final = "chores"
 VERSION: Final = "1"
 """Version of the workflows: one that is raised leaves unfinished edits to workers of the old version."""
@@ -28,6 +32,7 @@ VERSION: Final = "1"
 INTERACTIVE: Final = "interactive"
 BATCH: Final = "batch"
 _FIRST: Final = {INTERACTIVE: 1, BATCH: 1_000_000_000}
+_CHORES: Final = {"batch": BATCHES, "webhook": CHORES, "webhook_again": CHORES}
 _RECENT: Final = 20
 _AT_ONCE: Final = 500
 """Ids one statement names; databases bound that."""
@@ -95,13 +100,19 @@ class Queue:
             edit.id,
         )
 
-    def enqueue_chore(self, rows: Rows, name: str, chore_id: str, argument: str) -> None:
-        """Put work that needs no device into its own queue: the workflow of that name, once per id."""
-        self._client.enqueue_in_transaction(
-            rows,
-            {"workflow_name": name, "queue_name": CHORES, "workflow_id": chore_id, "app_version": VERSION},
-            argument,
-        )
+    def enqueue_chore(
+        self, rows: Rows, name: str, chore_id: str, *arguments: Any, delay: float | None = None
+    ) -> None:
+        """Put work that needs no device into its own queue, `delay` seconds from now: a workflow, once per id."""
+        options: EnqueueOptions = {
+            "workflow_name": name,
+            "queue_name": _CHORES[name],
+            "workflow_id": chore_id,
+            "app_version": VERSION,
+        }
+        if delay is not None:
+            options["delay_seconds"] = delay
+        self._client.enqueue_in_transaction(rows, options, *arguments)
 
     def release(self, rows: Rows, session_id: str | None, batch_id: str | None) -> None:
         """Put what may run now into the queue, after an edit of a session or batch was settled."""

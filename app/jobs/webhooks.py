@@ -6,14 +6,12 @@ import hmac
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, final
-
-from dbos import DBOS, StepOptions
 
 from app import logs
 from app.fetching import call
-from app.jobs.queue import now
+from app.jobs.queue import Queue, now
 from app.links import webhook_secret
 from app.settings import Settings
 from app.store.records import Store
@@ -26,6 +24,7 @@ logger = logging.getLogger(__name__)
 TRIES: Final = 8
 _FIRST_PAUSE: Final = 5.0
 _GROWTH: Final = 4.0
+NOT_DELIVERED: Final = "not delivered"
 
 
 class NotDelivered(Exception):
@@ -34,32 +33,38 @@ class NotDelivered(Exception):
 
 @final
 class Webhooks:
-    """Sends webhooks; each is a workflow of its own, so a restart goes on where it was."""
+    """Sends webhooks. Each try is a workflow of its own, so that nothing is held while the next one is waited for."""
 
-    def __init__(self, settings: Settings, store: Store, secret: bytes) -> None:
+    def __init__(self, settings: Settings, store: Store, queue: Queue, secret: bytes) -> None:
         self._settings = settings
         self._store = store
+        self._queue = queue
         self._secret = secret
 
-    def deliver(self, thing: str, event: str) -> str:
-        """Tell of the end of an edit or a batch whom it names; runs as a workflow."""
-        letter = self._letter(thing, event)
-        if letter is None:
-            return "removed"
-        options: StepOptions = {
-            "name": "send",
-            "retries_allowed": True,
-            "max_attempts": TRIES,
-            "interval_seconds": _FIRST_PAUSE,
-            "backoff_rate": _GROWTH,
-        }
+    def deliver(self, letter: "Letter") -> str:
+        """Send once; return what came of it."""
         try:
-            return f"delivered with status {DBOS.run_step(options, self.send, letter)}"
-        except Exception:
-            # Given up after all tries: what it tells of is not touched by that.
-            with logs.about(letter.request_id, thing if thing.startswith("edit_") else ""):
+            return f"delivered with status {self.send(letter)}"
+        except NotDelivered:
+            return NOT_DELIVERED
+
+    def go_on(self, letter: "Letter", tried: int) -> str:
+        """Have a letter that was not delivered sent once more in a while, or give up."""
+        if tried >= TRIES:
+            # What it tells of is not touched by that.
+            with logs.about(letter.request_id, letter.thing if letter.thing.startswith("edit_") else ""):
                 logger.warning("a webhook was not delivered")
             return "given up"
+        with self._store.database.write() as rows:
+            self._queue.enqueue_chore(
+                rows,
+                "webhook_again",
+                f"{letter.id}_{tried + 1}",
+                asdict(letter),
+                tried + 1,
+                delay=_FIRST_PAUSE * _GROWTH ** (tried - 1),
+            )
+        return "tried again later"
 
     def send(self, letter: "Letter") -> int:
         """Send once; raise `NotDelivered` where another try is due."""
@@ -86,7 +91,8 @@ class Webhooks:
             raise NotDelivered(f"answered with {reply.status}")
         return reply.status
 
-    def _letter(self, thing: str, event: str) -> "Letter | None":
+    def letter(self, thing: str, event: str) -> "Letter | None":
+        """Return what tells of the end of an edit or a batch; None where that is removed."""
         with self._store.database.read() as rows:
             if thing.startswith("batch_"):
                 batch = rows.get(Batch, thing)
@@ -100,6 +106,7 @@ class Letter:
     """What is sent, and to whom; the same content and id at every try."""
 
     id: str
+    thing: str
     tenant: str
     address: str
     content: Mapping[str, Any]
@@ -117,7 +124,7 @@ def _of_edit(edit: Edit, event: str) -> Letter:
     }
     content = {"type": f"edit.{event}", "timestamp": edit.completed_at, "data": told}
     came = edit.request.get("origin", {}).get("request_id", "")
-    return Letter(f"msg_{edit.id}_{event}", edit.tenant, edit.request["webhook"], content, came)
+    return Letter(f"msg_{edit.id}_{event}", edit.id, edit.tenant, edit.request["webhook"], content, came)
 
 
 def _of_batch(batch: Batch, view: Mapping[str, Any], event: str) -> Letter:
@@ -129,7 +136,7 @@ def _of_batch(batch: Batch, view: Mapping[str, Any], event: str) -> Letter:
     }
     name = f"msg_{batch.id}_{event}_{round((batch.completed_at or 0) * 1000)}"
     came = batch.details.get("origin", {}).get("request_id", "")
-    return Letter(name, batch.tenant, batch.details["webhook"], content, came)
+    return Letter(name, batch.id, batch.tenant, batch.details["webhook"], content, came)
 
 
 def sign(secret: str, message_id: str, at: int, body: bytes) -> str:

@@ -14,6 +14,7 @@ from app.access import Caller, Reader, Writer
 from app.bodies import read_body
 from app.jobs.answers import output_line
 from app.jobs.archives import zipped
+from app.jobs.batches import count_unread
 from app.jobs.desk import Order
 from app.jobs.queue import BATCH
 from app.refusals import Conflict, NotFound
@@ -23,9 +24,8 @@ from app.routes.shapes import PROBLEMS
 from app.schemas import BATCH_ID
 from app.services import Shared
 from app.store.retention import remove_batch, remove_edits
-from app.store.tables import FINISHED, OPEN_BATCH, UNFINISHED, Batch, Edit
+from app.store.tables import FINISHED, OPEN_BATCH, Batch, Edit
 from app.views import batch_view
-from brushedit.errors import Canceled
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"], responses=PROBLEMS)
 
@@ -93,19 +93,10 @@ def cancel_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[st
         if batch.status not in OPEN_BATCH:
             raise Conflict(f"this batch is {batch.status}")
         batch.status = "cancelling"
-        rows.flush()
-        unfinished = select(Edit).where(Edit.batch_id == batch_id, Edit.status.in_(UNFINISHED))
-        edits = rows.scalars(unfinished).all()
-        for edit in edits:
-            services.ledger.settle_in(
-                rows, edit.id, edit.attempt, "canceled", error=Canceled("its batch was canceled")
-            )
-        rows.refresh(batch)
-        services.ledger.close_batch(rows, batch_id)
-        rows.flush()
-        view = batch_view(rows, batch)
-    services.queue.forget([edit.id for edit in edits])
-    return view
+    # A worker goes on with it where this process dies.
+    services.ledger.settle_batch(batch_id)
+    with services.store.database.read() as rows:
+        return batch_view(rows, _find(rows, caller, batch_id))
 
 
 @router.post("/{batch_id}/pause")
@@ -144,6 +135,10 @@ def resume_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[st
 @router.post("/{batch_id}/retry")
 def retry_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[str, Any]:
     """Carry out the items that failed or were canceled once more; those whose request cannot be read stay."""
+    with services.store.database.read() as rows:
+        batch = _find(rows, caller, batch_id)
+        if batch.status == "cancelled" and count_unread(services.store, rows, batch):
+            raise Conflict("this batch was canceled before all of its lines were read; send it again")
     with services.store.database.write() as rows:
         batch = _find(rows, caller, batch_id, lock=True)
         if batch.status not in ("completed", "cancelled", "in_progress", "paused"):
@@ -157,6 +152,7 @@ def retry_batch(services: Shared, caller: Writer, batch_id: BatchId) -> dict[str
                 lane=BATCH,
                 batch_id=batch_id,
                 batch_index=edit.batch_index,
+                plan=edit.request.get("plan"),
             )
             services.desk.insert(rows, caller.tenant, order)
         if again:

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import itertools
 import json
 import time
 import zipfile
@@ -7,15 +8,19 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import event, select, text
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
+from app.jobs import wire
 from app.jobs.archives import edited_name
+from app.jobs.batches import Batches
+from app.jobs.desk import Order
 from app.main import create_app
 from app.settings import Settings
 from app.store.records import Store
 from app.store.retention import sweep
-from app.store.tables import Batch
+from app.store.tables import Batch, Edit
 from tests.server import cluster, pixels, png
 
 
@@ -191,3 +196,145 @@ def test_a_batch_that_is_asked_for_twice_is_one(client):
     assert other.json()["error"]["code"] == "idempotency_mismatch"
     # Whoever sends the same form twice without saying that it is a repetition wants two batches.
     assert created(client, ["same"])["id"] != created(client, ["same"])["id"]
+
+
+PLAN = {"steps": [{"kind": "local", "target": "thing", "caption": "a thing"}]}
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """An API whose batches are expanded only when a test does it; no worker runs."""
+    app = create_app(Settings(data=tmp_path, rate_per_minute=1_000_000))
+    with TestClient(app, base_url="http://127.0.0.1:8008") as client:
+        yield client, app.state.services
+
+
+def sent(client, bodies):
+    content = "\n".join(json.dumps({"custom_id": f"{n}", "body": body}) for n, body in enumerate(bodies))
+    file = client.post("/v1/files", files={"file": ("a.jsonl", content)}, data={"purpose": "batch"}).json()
+    asked = {"input_file_id": file["id"], "endpoint": "/v1/edits"}
+    return client.post("/v1/batches", json=asked).json()["id"]
+
+
+def expand(services, batch_id, prepare=lambda *_: Order(request={"instruction": "x"}, image=png())):
+    batches = Batches(services.store, services.queue, services.ledger, services.desk, prepare, 50_000)
+    return batches.expand(batch_id)
+
+
+def items(services, batch_id):
+    with services.store.database.read() as rows:
+        return rows.scalars(select(Edit).where(Edit.batch_id == batch_id).order_by(Edit.batch_index)).all()
+
+
+def test_a_line_the_service_fails_on_is_an_item_that_failed(alone):
+    client, services = alone
+
+    def prepare(_tenant, _endpoint, body):
+        if "odd" in body:
+            raise ValueError("string argument should contain only ASCII characters")
+        return Order(request={"instruction": "x"}, image=png())
+
+    batch_id = sent(client, [{}, {"odd": 1}, {}])
+    assert expand(services, batch_id, prepare) == "expanded"
+    assert [edit.status for edit in items(services, batch_id)] == ["starting", "failed", "starting"]
+    assert items(services, batch_id)[1].error["code"] == "internal_error"
+
+
+def test_two_that_expand_a_batch_make_each_item_once(alone):
+    client, services = alone
+    batch_id = sent(client, [{}] * 30)
+    calls = []
+
+    def cut_short(*_):
+        calls.append(1)
+        if len(calls) > 22:
+            raise OperationalError("SELECT 1", {}, Exception("the database system is shutting down"))
+        return Order(request={"instruction": "x"}, image=png())
+
+    def prepare(*_):
+        if not calls:
+            # Meanwhile another worker, which took this one for dead, does some of it.
+            with pytest.raises(OperationalError):
+                expand(services, batch_id, cut_short)
+            assert len(items(services, batch_id)) == 20
+        return Order(request={"instruction": "x"}, image=png())
+
+    assert expand(services, batch_id, prepare) == "expanded"
+    assert [edit.batch_index for edit in items(services, batch_id)] == list(range(30))
+
+
+def test_retry_keeps_the_plan_an_item_came_with_and_no_other(alone):
+    client, services = alone
+    picture = client.post("/v1/files", files={"file": ("a", png())}, data={"purpose": "vision"}).json()["id"]
+
+    def prepare(_tenant, _endpoint, body):
+        return Order(request={"instruction": "x"}, image=png(), plan=body.get("plan"))
+
+    batch_id = sent(client, [{"image": picture, "plan": PLAN}, {"image": picture}])
+    expand(services, batch_id, prepare)
+    for edit in items(services, batch_id):
+        planned = {"steps": [{**PLAN["steps"][0], "caption": "the instructor's"}]}
+        services.ledger.note(edit.id, 0, "planned", {}, plan=planned)
+        services.ledger.settle(edit.id, 0, "failed")
+    for _ in range(2):
+        assert client.post(f"/v1/batches/{batch_id}/retry").json()["status"] == "in_progress"
+        first, second = items(services, batch_id)
+        assert (first.plan, second.plan) == (PLAN, None)
+        assert wire.plan_from_json(first.plan).steps[0].caption == "a thing"
+        for edit in (first, second):
+            services.ledger.settle(edit.id, 0, "failed")
+
+
+def test_retry_refuses_a_batch_that_was_canceled_before_it_was_read(alone):
+    client, services = alone
+
+    def prepare(*_):
+        if len(items(services, batch_id)) == 20:
+            assert client.post(f"/v1/batches/{batch_id}/cancel").json()["status"] == "cancelled"
+        return Order(request={"instruction": "x"}, image=png())
+
+    batch_id = sent(client, [{}] * 21)
+    assert expand(services, batch_id, prepare) == "stopped"
+    assert [edit.status for edit in items(services, batch_id)] == ["canceled"] * 20
+    assert client.post(f"/v1/batches/{batch_id}/retry").status_code == 409
+    assert client.get(f"/v1/batches/{batch_id}").json()["status"] == "cancelled"
+    whole = sent(client, [{}] * 2)
+    expand(services, whole)
+    client.post(f"/v1/batches/{whole}/cancel")
+    assert client.post(f"/v1/batches/{whole}/retry").json()["status"] == "in_progress"
+
+
+def test_cancel_lets_others_write_in_between(alone):
+    client, services = alone
+    batch_id = sent(client, [{}] * 230)
+    expand(services, batch_id)
+    left = []
+
+    def count(_connection):
+        left.append([edit.status for edit in items(services, batch_id)].count("starting"))
+
+    event.listen(services.store.database.engine, "commit", count)
+    assert client.post(f"/v1/batches/{batch_id}/cancel").json()["status"] == "cancelled"
+    event.remove(services.store.database.engine, "commit", count)
+    steps = sorted(set(left), reverse=True)
+    assert all(before - after <= 100 for before, after in itertools.pairwise(steps)), steps
+    assert {edit.status for edit in items(services, batch_id)} == {"canceled"}
+    assert client.get(f"/v1/batches/{batch_id}").json()["request_counts"]["failed"] == 230
+
+
+def test_a_worker_ends_the_batches_nobody_would_end(tmp_path):
+    with cluster(tmp_path, "api") as made, made.client() as client:
+        lost, stopping = created(client, ["a"]), created(client, ["b"])
+        store = Store(Settings(data=tmp_path / "data"))
+        with store.database.write() as rows:
+            expansion = {"id": f"expand_{lost['id']}"}
+            rows.execute(
+                text("UPDATE workflow_status SET status = 'ERROR' WHERE workflow_uuid = :id"), expansion
+            )
+            # As if the API had died between the two halves of canceling it.
+            rows.get(Batch, stopping["id"]).status = "cancelling"
+        store.database.close()
+        made.start("worker")
+        assert until(client, stopping, "cancelled")
+        failed = until(client, lost, "failed")
+        assert failed["errors"]["data"][0]["code"] == "internal_error"

@@ -7,8 +7,12 @@ import threading
 import time
 
 import pytest
+from sqlalchemy import text
 
-from tests.server import cluster, png
+from app.jobs.webhooks import NOT_DELIVERED, TRIES, Letter, Webhooks
+from app.services import build_services
+from app.settings import Settings
+from tests.server import cluster, free_port, png, wait_ended
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -108,6 +112,43 @@ def test_each_end_is_told_to_those_who_asked_for_it(tmp_path, receiver):
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == len(told)
     counts = [json.loads(body)["data"]["request_counts"] for _, body in receiver.got if done in str(body)]
     assert counts[0] == {"total": 1, "completed": 0, "failed": 1}
+
+
+def test_receivers_that_do_not_answer_hold_up_nobody(tmp_path, receiver):
+    picture = [("image", ("a.png", png(), "image/png"))]
+    with cluster(tmp_path, "api", "worker", **ALLOWED) as made, made.client() as client:
+        for number in range(6):
+            data = {"instruction": f"x {number}", "webhook": f"http://127.0.0.1:{free_port()}/nobody"}
+            wait_ended(client, client.post("/v1/edits", files=picture, data=data).json()["id"])
+        hook = f"http://127.0.0.1:{receiver.server_address[1]}/hook"
+        batch = client.post("/v1/batches", files=picture, data={"instruction": "x", "webhook": hook}).json()
+        deadline = time.monotonic() + 60
+        while not receiver.got:
+            assert time.monotonic() < deadline, client.get(f"/v1/batches/{batch['id']}").json()
+            time.sleep(0.1)
+
+
+def test_a_try_that_failed_is_put_off_and_the_last_one_given_up(tmp_path):
+    allowed = Settings(data=tmp_path, webhook_hosts=["127.0.0.1"], allow_private_hosts=True)
+    services = build_services(allowed)
+    services.store.database.migrate()
+    webhooks = Webhooks(allowed, services.store, services.queue, services.secret)
+    content, address = {"type": "edit.completed"}, f"http://127.0.0.1:{free_port()}/nobody"
+    letter = Letter("msg_1", "edit_1", "tenant", address, content, "")
+    assert webhooks.deliver(letter) == NOT_DELIVERED
+    for _ in range(2):
+        # A crash in between does it twice.
+        webhooks.go_on(letter, 3)
+    assert webhooks.go_on(letter, TRIES) == "given up"
+    with services.store.database.read() as rows:
+        asked = (
+            "SELECT status, queue_name, workflow_uuid, delay_until_epoch_ms - created_at FROM workflow_status"
+        )
+        ((status, queue, chore, delay),) = rows.execute(text(asked)).all()
+    assert (status, queue, chore) == ("DELAYED", "chores", "msg_1_4")
+    assert delay == pytest.approx(5000 * 4**2, abs=1000)
+    services.queue.close()
+    services.store.database.close()
 
 
 def test_where_webhooks_are_off_asking_for_one_is_refused(client):

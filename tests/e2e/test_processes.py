@@ -84,6 +84,24 @@ def test_sigterm_drains(tmp_path):
             assert wait_ended(client, waiting)["status"] == "succeeded"
 
 
+def test_what_outlives_a_graceful_stop_is_taken_over(tmp_path):
+    with cluster(tmp_path, "api", "worker", BRUSHEDIT_DRAIN_SECONDS="1", STUB_SECONDS="1.5") as made:
+        worker = made.processes[1]
+        with made.client() as client:
+            edit_id = post(client, "longer than the stop may take").json()["id"]
+            follow(client, edit_id, BEFORE["paint"])
+            worker.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + 20
+            while client.get("/readyz").json()["status"] != "no worker":
+                assert time.monotonic() < deadline, made.logs()
+                time.sleep(0.05)
+            # It has struck itself off the list; whoever supervises it waits no longer.
+            worker.kill()
+            assert client.get(f"/v1/edits/{edit_id}").json()["status"] == "processing"
+            made.start("worker", STUB_SECONDS="0")
+            assert wait_ended(client, edit_id)["status"] == "succeeded"
+
+
 def test_serve_stops_with_all_its_children(tmp_path):
     with cluster(tmp_path, "serve") as made:
         with made.client() as client:
