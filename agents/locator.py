@@ -243,10 +243,16 @@ def require_guidance(request: EditRequest) -> None:
         raise InvalidMask("points without a box need one on the target at least", param="points")
 
 
-def describe(region: Region, step: EditStep) -> str:
-    """Say what was chosen among how many and how to choose otherwise; "" where there was no choice to make."""
+def describe(region: Region, step: EditStep, which: Which | None) -> str:
+    """Say what was chosen among how many and how to choose otherwise; "" where there was no choice to make.
+
+    Parameters
+    ----------
+    which : Which or None
+        The request's, given by a person; None leaves it to the step's.
+    """
     # Words without a meaning that is known here leave it as open as none.
-    left_open = read_wording(step.where) == Wording() and step.which is Which.ONE
+    left_open = read_wording(step.where) == Wording() and (which or step.which) is Which.ONE
     if not left_open or len(region.candidates) < 2 or len(region.chosen) == len(region.candidates):
         return ""
     boxes = ", ".join(_told_box(region.candidates[index].box) for index in region.chosen)

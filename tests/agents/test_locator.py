@@ -163,9 +163,17 @@ def test_one_of_several_is_taken_and_said() -> None:
     region = locator_of(cube=CUBES).locate(IMAGE, step(), REQUEST)
     assert len(region.candidates) == 4
     assert region.chosen == (0,)
-    assert 'I found 4 × "cube"' in describe(region, step())
-    assert 'I found 4 × "cube"' in describe(region, step(where="sideways"))
-    assert describe(Region(region.mask), step()) == ""
+    assert 'I found 4 × "cube"' in describe(region, step(), None)
+    assert 'I found 4 × "cube"' in describe(region, step(where="sideways"), None)
+    assert describe(Region(region.mask), step(), None) == ""
+
+
+def test_a_persons_which_leaves_nothing_open() -> None:
+    cubes = [*CUBES[:3], ((100, 0, 110, 5), 0.35)]
+    region = locator_of(cube=cubes).locate(IMAGE, step(), replace(REQUEST, which=Which.ALL))
+    assert (len(region.candidates), len(region.chosen)) == (4, 3)
+    assert describe(region, step(), Which.ALL) == ""
+    assert "took 3" in describe(region, step(which=Which.ALL), Which.ONE)
 
 
 def test_a_persons_box_and_points_go_to_the_segmenter_alone() -> None:
