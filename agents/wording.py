@@ -110,6 +110,8 @@ _RELATIONS: Final = tuple(
     (re.compile(rf"\b(?:{words}) (?P<anchor>.+)$"), relation) for words, relation in _RELATION_WORDS
 )
 _ARTICLE: Final = re.compile(r"^(?:the|a|an|this|that|my|our|his|her|its|their|some)\s+")
+_PLACED: Final = re.compile(r"\s+(?:on|at|from|to|in|of)\s+(?=(?P<place>.+)$)")
+_EMPHASIS: Final = frozenset({"far", "very", "extreme", "most", "just"})
 _OF_SO_MANY: Final = re.compile(rf"\bof (?:the |these |those )?(?:{'|'.join(_COUNTS)})\b")
 _NUMBERED: Final = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
 
@@ -152,9 +154,11 @@ def _read_relation(text: str) -> tuple[Relation | None, tuple[str, ...], str]:
 
 
 def bare_noun(phrase: str) -> str:
-    """Return a phrase without article and without words of order or number ("left cube": "cube")."""
-    known = _ORDERS.keys() | _ORDINALS.keys() | _COUNTS.keys()
-    words = [word for word in _ARTICLE.sub("", phrase.strip().lower()).split() if word not in known]
+    """Return a phrase without article and without words of place, order or number ("left cube": "cube")."""
+    phrase = _ARTICLE.sub("", phrase.strip().lower())
+    placed = next((found for found in _PLACED.finditer(phrase) if not _is_thing(found["place"])), None)
+    known = _ORDERS.keys() | _ORDINALS.keys() | _COUNTS.keys() | _EMPHASIS
+    words = [word for word in phrase[: placed and placed.start()].split() if word not in known]
     return _ARTICLE.sub("", " ".join(words).removeprefix("of "))
 
 

@@ -65,6 +65,14 @@ CASES = [
     ("right of the cone", RIGHT),
     ("above the cone", RIGHT),
     ("between the cone and the ball", RIGHT),
+    ("on the far left", LEFT),
+    ("the very left", LEFT),
+    ("on the extreme right", LARGE),
+    ("at the very top", RIGHT),
+    ("on the left-most side", LEFT),
+    ("left of the cone on the right", MIDDLE),
+    ("next to the second cone from the left", MIDDLE),
+    ("next to the cone at the bottom of the picture", MIDDLE),
 ]
 
 
@@ -262,6 +270,7 @@ def test_a_change_of_the_whole_picture_covers_it() -> None:
     ("where", "check"),
     [
         ("on the left", lambda box: box.x1 < WIDTH / 2),
+        ("on the far left", lambda box: box.x1 < WIDTH / 2),
         ("on the right", lambda box: box.x0 > WIDTH / 2),
         ("at the top", lambda box: box.y1 < HEIGHT / 2 + 1),
         ("next to the cone", lambda box: box.x0 == 60 and box.y1 == 42 and box.width == 8),
