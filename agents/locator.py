@@ -167,7 +167,8 @@ class Locator:
                     param="instruction",
                 )
         if wording.orders:
-            pick = in_part if which is Which.ALL and wording.count == 1 else in_order
+            counted = wording.ordinal is not None or wording.count > 1
+            pick = in_part if which is Which.ALL and not counted else in_order
             picked = pick(candidates, indices, wording, size)
             if not picked:
                 raise TargetNotFound(

@@ -55,9 +55,11 @@ def in_order(
         for index, box in boxes.items()
     }
     ordered = sorted(indices, key=lambda index: ranks[index])
-    if wording.ordinal < 0:
-        return ordered[-1:]
-    return ordered[wording.ordinal - 1 : wording.ordinal - 1 + wording.count]
+    ordinal = wording.ordinal or 1
+    if ordinal > 0:
+        return ordered[ordinal - 1 : ordinal - 1 + wording.count]
+    end = len(ordered) + ordinal + 1
+    return ordered[max(0, end - wording.count) : max(0, end)]
 
 
 def in_part(

@@ -47,17 +47,17 @@ class Wording:
     ----------
     orders : tuple of Order
         Orders to count in, taken together ("top left"); empty where the words give none.
-    ordinal : int
-        Which one in that order: 1 is the first, -1 the last.
+    ordinal : int or None
+        Which one in that order: 1 is the first, -1 the last, None where the words count none.
     count : int
-        How many, from that one on.
+        How many, from that one on, from a last one backwards.
     relation : Relation or None
     anchors : tuple of str
         What the relation refers to, in its own words ("left cube"); two for `BETWEEN`, one for the others.
     """
 
     orders: tuple[Order, ...] = ()
-    ordinal: int = 1
+    ordinal: int | None = None
     count: int = 1
     relation: Relation | None = None
     anchors: tuple[str, ...] = ()
@@ -80,9 +80,7 @@ _ORDER_WORDS: Final[dict[Order, str]] = {
 }
 _ORDERS: Final = {word: order for order, words in _ORDER_WORDS.items() for word in words.split()}
 _ORDINAL_WORDS: Final = "first second third fourth fifth sixth seventh eighth ninth tenth"
-_ORDINALS: Final = {word: number for number, word in enumerate(_ORDINAL_WORDS.split(), start=1)} | {
-    "last": -1
-}
+_ORDINALS: Final = {word: number for number, word in enumerate(_ORDINAL_WORDS.split(), start=1)}
 _COUNTS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "both": 2, "pair": 2}
 
 _RELATION_WORDS: Final[tuple[tuple[str, Relation], ...]] = (
@@ -94,7 +92,7 @@ _RELATION_WORDS: Final[tuple[tuple[str, Relation], ...]] = (
     (r"above|over", Relation.ABOVE),
     (r"below|underneath|beneath|under", Relation.BELOW),
     (
-        r"next to|beside|besides|near to|near|close to|closest to|nearest to|adjacent to|alongside|by",
+        r"next to(?! last\b)|beside|besides|near to|near|close to|closest to|nearest to|adjacent to|alongside|by",
         Relation.NEXT_TO,
     ),
     (r"inside of|inside|within|into|in", Relation.INSIDE),
@@ -113,6 +111,12 @@ _ARTICLE: Final = re.compile(r"^(?:the|a|an|this|that|my|our|his|her|its|their|s
 _PLACED: Final = re.compile(r"\s+(?:on|at|from|to|in|of)\s+(?=(?P<place>.+)$)")
 _EMPHASIS: Final = frozenset({"far", "very", "extreme", "most", "just"})
 _OF_SO_MANY: Final = re.compile(rf"\bof (?:the |these |those )?(?:{'|'.join(_COUNTS)})\b")
+_LAST_BUT_ONE: Final = re.compile(r"\b(?:next[ -]to[ -]last|last but one|penultimate)\b")
+_OPPOSITES: Final = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+_FARTHEST: Final = re.compile(
+    r"\b(?:nearest|closest|(?P<far>farthest|furthest))(?: away)?(?: (?:to|(?P<off>from)))?(?: the)?"
+    rf" (?P<side>{'|'.join(_OPPOSITES)})\b"
+)
 _NUMBERED: Final = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
 
 
@@ -120,23 +124,36 @@ def read_wording(where: str) -> Wording:
     """Return what the words of a plan's `where` ask for; words of no known meaning are passed over."""
     text = " ".join(re.sub(r"[^\w\s-]", " ", where.lower()).split())
     # "the left one of the two" counts what there is, not what is meant.
-    text = _OF_SO_MANY.sub("", text)
+    text = _LAST_BUT_ONE.sub("second last", _OF_SO_MANY.sub("", text)).replace("-to-", " to ")
     relation, anchors, text = _read_relation(text)
     orders: list[Order] = []
-    ordinal, count = 1, 1
-    for word in text.split():
+    ordinal: int | None = None
+    count = 1
+    words = _FARTHEST.sub(_side, text).split()
+    for word in words:
         numbered = _NUMBERED.match(word)
         if numbered:
             ordinal = max(1, int(numbered.group(1)))
         elif word in _ORDINALS:
             ordinal = _ORDINALS[word]
+        elif word == "last":
+            # "second last", "second to last".
+            ordinal = -(ordinal or 1)
         elif word in _COUNTS:
             count = _COUNTS[word]
         elif word in _ORDERS and _ORDERS[word] not in orders:
             orders.append(_ORDERS[word])
-    if ordinal != 1 and not orders:
+    if ordinal is not None and not orders:
         orders.append(Order.LEFT)
+    elif ordinal is not None and ordinal < 0 and "from" not in words:
+        # "the last one on the right" is the first from there.
+        ordinal = -ordinal
     return Wording(tuple(orders), ordinal, count, relation, anchors)
+
+
+def _side(farthest: re.Match[str]) -> str:
+    """Return the side that "furthest right", "closest to the right" or "furthest from the left" means."""
+    return _OPPOSITES[farthest["side"]] if farthest["far"] and farthest["off"] else farthest["side"]
 
 
 def _read_relation(text: str) -> tuple[Relation | None, tuple[str, ...], str]:
@@ -157,7 +174,7 @@ def bare_noun(phrase: str) -> str:
     """Return a phrase without article and without words of place, order or number ("left cube": "cube")."""
     phrase = _ARTICLE.sub("", phrase.strip().lower())
     placed = next((found for found in _PLACED.finditer(phrase) if not _is_thing(found["place"])), None)
-    known = _ORDERS.keys() | _ORDINALS.keys() | _COUNTS.keys() | _EMPHASIS
+    known = _ORDERS.keys() | _ORDINALS.keys() | _COUNTS.keys() | _EMPHASIS | {"last"}
     words = [word for word in phrase[: placed and placed.start()].split() if word not in known]
     return _ARTICLE.sub("", " ".join(words).removeprefix("of "))
 

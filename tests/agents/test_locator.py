@@ -42,6 +42,11 @@ def locator_of(**names: Sequence[tuple[tuple[int, int, int, int], float]]) -> Lo
     return Locator(NamedBoxes(**names), FilledBoxes(), floor=0.3)
 
 
+def chosen(locator: Locator, where: str, which: Which) -> set[Box]:
+    region = locator.locate(IMAGE, step(where=where, which=which), REQUEST)
+    return {region.candidates[index].box for index in region.chosen}
+
+
 CASES = [
     ("", MIDDLE),
     ("left", LEFT),
@@ -65,6 +70,27 @@ CASES = [
     ("right of the cone", RIGHT),
     ("above the cone", RIGHT),
     ("between the cone and the ball", RIGHT),
+    ("first", LEFT),
+    ("the first from the right", LARGE),
+    ("second", MIDDLE),
+    ("second to last", RIGHT),
+    ("second-to-last", RIGHT),
+    ("second from the last", RIGHT),
+    ("2nd last", RIGHT),
+    ("next to last", RIGHT),
+    ("the last but one", RIGHT),
+    ("third to last", MIDDLE),
+    ("last from the right", LEFT),
+    ("last on the right", LARGE),
+    ("second to last on the left", MIDDLE),
+    ("next to the last cone", MIDDLE),
+    ("furthest right", LARGE),
+    ("furthest to the left", LEFT),
+    ("farthest from the left", LARGE),
+    ("closest to the left edge", LEFT),
+    ("nearest the top edge", RIGHT),
+    ("closest to the camera", LARGE),
+    ("farthest back", RIGHT),
     ("on the far left", LEFT),
     ("the very left", LEFT),
     ("on the extreme right", LARGE),
@@ -113,9 +139,30 @@ def test_a_count_takes_so_many() -> None:
     assert [region.candidates[index].box for index in region.chosen] == [Box(*LEFT), Box(*MIDDLE)]
 
 
-def test_no_fifth_among_four() -> None:
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("last two", {RIGHT, LARGE}),
+        ("first two", {LEFT, MIDDLE}),
+        ("last two from the right", {LEFT, MIDDLE}),
+        ("last two on the right", {RIGHT, LARGE}),
+        ("second from the right", {RIGHT}),
+        ("first", {LEFT}),
+        ("last", {LARGE}),
+        ("the two on the left", {LEFT, MIDDLE}),
+    ],
+)
+@pytest.mark.parametrize("which", Which)
+def test_a_number_is_one_whatever_which_says(
+    where: str, expected: set[tuple[int, ...]], which: Which
+) -> None:
+    assert chosen(locator_of(cube=CUBES), where, which) == {Box(*box) for box in expected}
+
+
+@pytest.mark.parametrize("where", ["fifth from the left", "fifth to last"])
+def test_no_fifth_among_four(where: str) -> None:
     with pytest.raises(TargetNotFound, match="only 4"):
-        locator_of(cube=CUBES).locate(IMAGE, step(where="fifth from the left"), REQUEST)
+        locator_of(cube=CUBES).locate(IMAGE, step(where=where), REQUEST)
 
 
 def test_a_relation_that_holds_for_none_is_said() -> None:
