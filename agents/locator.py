@@ -10,7 +10,7 @@ import numpy as np
 from agents.holes import hole
 from agents.placing import place, place_at
 from agents.ports import Detector, Segmenter
-from agents.selection import alike, in_order, in_part, nearest_to_box, related, suppress, to_pixels
+from agents.selection import alike, in_order, nearest_to_box, pick, suppress, to_pixels
 from agents.wording import Wording, bare_noun, read_wording
 from brushedit import masks
 from brushedit.errors import EmptyMask, InvalidMask, TargetNotFound
@@ -157,31 +157,20 @@ class Locator:
     ) -> Sequence[int]:
         """Pick candidates by the words, then by the instructor's box, then by score."""
         size = image.shape[0], image.shape[1]
-        indices = alike(candidates)
         wording = read_wording(step.where)
-        if wording.relation is not None and len(indices) > 1:
-            indices = related(candidates, indices, wording.relation, self._anchors(image, wording))
-            if not indices:
-                raise TargetNotFound(
-                    f'I found {len(candidates)} × "{step.target}", but none {step.where}.',
-                    param="instruction",
-                )
-        if wording.orders:
-            counted = wording.ordinal is not None or wording.count > 1
-            pick = in_part if which is Which.ALL and not counted else in_order
-            picked = pick(candidates, indices, wording, size)
-            if not picked:
-                raise TargetNotFound(
-                    f'I found only {len(indices)} × "{step.target}", and none "{step.where}".',
-                    param="instruction",
-                )
+        several = alike(candidates)
+        picked = pick(
+            candidates, several, wording, which, size, lambda wording: self._anchors(image, wording)
+        )
+        if not picked:
+            raise TargetNotFound(
+                f'I found only {len(several)} × "{step.target}", and none {step.where}.', param="instruction"
+            )
+        if which is Which.ALL and not wording.counted:
             return picked
-        if which is Which.ALL:
-            return indices
-        if wording.relation is not None:
-            return indices[: wording.count]
-        box = None if step.box is None else to_pixels(step.box, size)
-        return nearest_to_box(candidates, indices, box)[: wording.count]
+        if not wording.orders and wording.relation is None and step.box is not None:
+            picked = nearest_to_box(candidates, picked, to_pixels(step.box, size))
+        return picked[: wording.count]
 
     def _anchors(self, image: Image, wording: Wording) -> list[Box]:
         """Return a box for each thing the words refer to: the one they pick, or else the best."""

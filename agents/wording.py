@@ -62,6 +62,11 @@ class Wording:
     relation: Relation | None = None
     anchors: tuple[str, ...] = ()
 
+    @property
+    def counted(self) -> bool:
+        """Whether the words say how many, or which one in a row."""
+        return self.ordinal is not None or self.count > 1
+
 
 _ORDER_WORDS: Final[dict[Order, str]] = {
     Order.LEFT: "left leftmost lefthand left-hand left-most",
@@ -111,6 +116,10 @@ _ARTICLE: Final = re.compile(r"^(?:the|a|an|this|that|my|our|his|her|its|their|s
 _PLACED: Final = re.compile(r"\s+(?:on|at|from|to|in|of)\s+(?=(?P<place>.+)$)")
 _EMPHASIS: Final = frozenset({"far", "very", "extreme", "most", "just"})
 _OF_SO_MANY: Final = re.compile(rf"\bof (?:the |these |those )?(?:{'|'.join(_COUNTS)})\b")
+_RIGHT_THERE: Final = re.compile(
+    r"(?<!the |far |top )(?<!upper |lower |front )(?<!bottom )(?<!back )\bright "
+    r"(?=(?:next|near|close|beside|behind|by|in|on|at|above|over|below|under|underneath|beneath|between)\b)"
+)
 _LAST_BUT_ONE: Final = re.compile(r"\b(?:next[ -]to[ -]last|last but one|penultimate)\b")
 _OPPOSITES: Final = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 _FARTHEST: Final = re.compile(
@@ -122,7 +131,9 @@ _NUMBERED: Final = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
 
 def read_wording(where: str) -> Wording:
     """Return what the words of a plan's `where` ask for; words of no known meaning are passed over."""
-    text = " ".join(re.sub(r"[^\w\s-]", " ", where.lower()).split())
+    # "Right next to" is no side, "right, next to" is one.
+    text = _RIGHT_THERE.sub("", where.lower())
+    text = " ".join(re.sub(r"[^\w\s-]", " ", text).split())
     # "the left one of the two" counts what there is, not what is meant.
     text = _LAST_BUT_ONE.sub("second last", _OF_SO_MANY.sub("", text)).replace("-to-", " to ")
     relation, anchors, text = _read_relation(text)

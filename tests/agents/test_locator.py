@@ -70,6 +70,11 @@ CASES = [
     ("right of the cone", RIGHT),
     ("above the cone", RIGHT),
     ("between the cone and the ball", RIGHT),
+    ("right next to the cone", MIDDLE),
+    ("the one right next to the cone", MIDDLE),
+    ("right behind the cone", MIDDLE),
+    ("large, next to the cone", MIDDLE),
+    ("right in the middle", MIDDLE),
     ("first", LEFT),
     ("the first from the right", LARGE),
     ("second", MIDDLE),
@@ -113,13 +118,55 @@ def test_the_middle_one_of_three_is_counted_not_measured() -> None:
     assert found(locator, step(where="the middle one")) == Box(20, 0, 30, 10)
 
 
-def test_all_on_a_side_are_those_in_that_half() -> None:
-    region = locator_of(cube=CUBES).locate(IMAGE, step(where="on the right", which=Which.ALL), REQUEST)
-    assert {region.candidates[index].box for index in region.chosen} == {Box(*RIGHT), Box(*LARGE)}
-    region = locator_of(cube=CUBES).locate(IMAGE, step(where="the small ones", which=Which.ALL), REQUEST)
-    assert len(region.chosen) == 4
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("", {LEFT, MIDDLE, RIGHT, LARGE}),
+        ("on the left", {LEFT, MIDDLE}),
+        ("on the right", {RIGHT, LARGE}),
+        ("at the top", {RIGHT}),
+        ("in the middle", {MIDDLE}),
+        ("in the foreground", {LEFT, MIDDLE, LARGE}),
+        ("in the background", {RIGHT}),
+        ("the small ones", {LEFT, MIDDLE, RIGHT}),
+        ("the large ones", {LARGE}),
+        ("the tall ones", {LARGE}),
+        ("the small ones on the left", {LEFT, MIDDLE}),
+        ("two", {MIDDLE, RIGHT}),
+        ("next to the cone", {MIDDLE}),
+        ("the two next to the cone", {MIDDLE, RIGHT}),
+        ("three next to the cone", {MIDDLE, RIGHT, LARGE}),
+        ("the small ones next to the cone", {MIDDLE}),
+        ("left of the cone", {LEFT, MIDDLE}),
+        ("between the cone and the ball", {RIGHT}),
+        ("right behind the cone", {RIGHT, LEFT, MIDDLE}),
+    ],
+)
+def test_all_of_a_place_or_a_size_are_no_more(where: str, expected: set[tuple[int, ...]]) -> None:
+    locator = locator_of(cube=CUBES, cone=[(CONE, 0.9)], ball=[((85, 5, 95, 15), 0.9)])
+    assert chosen(locator, where, Which.ALL) == {Box(*box) for box in expected}
+
+
+def test_all_on_a_side_may_be_none() -> None:
     with pytest.raises(TargetNotFound):
         locator_of(cube=[(RIGHT, 0.9)]).locate(IMAGE, step(where="left", which=Which.ALL), REQUEST)
+    assert chosen(locator_of(cube=[(RIGHT, 0.9)]), "in the background", Which.ALL) == {Box(*RIGHT)}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [("next to the cone", MIDDLE), ("right next to the cone", MIDDLE), ("right, next to the cone", RIGHT)],
+)
+def test_orders_choose_among_those_near(where: str, expected: tuple[int, int, int, int]) -> None:
+    locator = locator_of(cube=CUBES, cone=[((55, 20, 63, 34), 0.9)])
+    assert found(locator, step(where=where)) == Box(*expected)
+    assert chosen(locator, "next to the cone", Which.ALL) == {Box(*MIDDLE), Box(*RIGHT)}
+
+
+def test_the_nearest_is_next_to_a_thing_however_far() -> None:
+    locator = locator_of(cube=[(LARGE, 0.9), (RIGHT, 0.8)], cone=[((0, 30, 10, 40), 0.9)])
+    assert found(locator, step(where="next to the cone")) == Box(*RIGHT)
+    assert found(locator, step(where="largest next to the cone")) == Box(*RIGHT)
 
 
 def test_between_two_of_a_kind() -> None:
