@@ -117,6 +117,10 @@ class Locator:
             )
         if step.box is not None:
             return _filled(to_pixels(step.box, size), size)
+        if wording.excluded is not None:
+            raise TargetNotFound(
+                f"Say where it goes, not where it does not ({step.where}).", param="instruction"
+            )
         return _filled(place(wording, self._anchors(image, wording), size), size)
 
     def _surround(self, image: Image, step: EditStep, request: EditRequest) -> Region:
@@ -168,7 +172,7 @@ class Locator:
             )
         if which is Which.ALL and not wording.counted:
             return picked
-        if not wording.orders and wording.relation is None and step.box is not None:
+        if not wording.telling and step.box is not None:
             picked = nearest_to_box(candidates, picked, to_pixels(step.box, size))
         return picked[: wording.count]
 
@@ -241,9 +245,11 @@ def describe(region: Region, step: EditStep, which: Which | None) -> str:
     which : Which or None
         The request's, given by a person; None leaves it to the step's.
     """
-    # Words without a meaning that is known here leave it as open as none.
-    left_open = read_wording(step.where) == Wording() and (which or step.which) is Which.ONE
-    if not left_open or len(region.candidates) < 2 or len(region.chosen) == len(region.candidates):
+    # Words without a meaning that is known here leave it as open as none; of two, one excluded leaves no choice.
+    wording = read_wording(step.where)
+    left_open = replace(wording, excluded=None) == Wording() and (which or step.which) is Which.ONE
+    fewest = 2 if wording.excluded is None else 3
+    if not left_open or len(region.candidates) < fewest or len(region.chosen) == len(region.candidates):
         return ""
     boxes = ", ".join(_told_box(region.candidates[index].box) for index in region.chosen)
     return (

@@ -192,4 +192,5 @@ def _meaning(where: str) -> tuple[object, ...]:
     anchors = tuple(_noun(anchor) for anchor in wording.anchors)
     # "First from the left" is "left".
     ordinal = wording.ordinal or 1
-    return (frozenset(wording.orders), ordinal, wording.count, wording.relation, anchors, unread)
+    excluded = wording.excluded
+    return (frozenset(wording.orders), ordinal, wording.count, wording.relation, anchors, unread, excluded)

@@ -70,7 +70,7 @@ def pick(
     size: tuple[int, int],
     find: Callable[[Wording], Sequence[Box]],
 ) -> list[int]:
-    """Return the indices that the wording leaves of several, best first.
+    """Return the indices that the wording leaves of several, best first; none where it excludes none that is known.
 
     Parameters
     ----------
@@ -82,10 +82,30 @@ def pick(
     left = list(indices)
     if wording.relation is not None and len(left) > 1:
         left = related(candidates, left, wording, find(wording))
-    if left and wording.orders:
-        ordered = in_part if which is Which.ALL and not wording.counted else in_order
-        left = ordered(candidates, left, wording, size)
+    part = which is Which.ALL and not wording.counted
+    if left and wording.orders and part:
+        left = in_part(candidates, left, wording, size)
+    if left and wording.excluded is not None:
+        spared = _spared(candidates, left, wording.excluded, size, find)
+        left = [index for index in left if index not in spared] if spared else []
+    if left and wording.orders and not part:
+        left = in_order(candidates, left, wording, size)
     return left
+
+
+def _spared(
+    candidates: Sequence[Candidate],
+    indices: Sequence[int],
+    excluded: Wording,
+    size: tuple[int, int],
+    find: Callable[[Wording], Sequence[Box]],
+) -> list[int]:
+    """Return the indices that are excluded, none where the words do not tell."""
+    if not excluded.telling:
+        return []
+    which = Which.ALL if excluded.several and not excluded.counted else Which.ONE
+    spared = pick(candidates, indices, excluded, which, size, find)
+    return spared if which is Which.ALL else spared[: excluded.count]
 
 
 def in_part(

@@ -1,7 +1,7 @@
 """Spatial and ordinal words: what "second from the right", "largest" or "next to the red cone" ask for."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -54,6 +54,10 @@ class Wording:
     relation : Relation or None
     anchors : tuple of str
         What the relation refers to, in its own words ("left cube"); two for `BETWEEN`, one for the others.
+    excluded : Wording or None
+        What is not meant ("all but the left one"); empty where its words have no known meaning.
+    several : bool
+        Whether the words, of what is excluded, speak of more than one without a number: "those on the left".
     """
 
     orders: tuple[Order, ...] = ()
@@ -61,11 +65,18 @@ class Wording:
     count: int = 1
     relation: Relation | None = None
     anchors: tuple[str, ...] = ()
+    excluded: "Wording | None" = None
+    several: bool = False
 
     @property
     def counted(self) -> bool:
         """Whether the words say how many, or which one in a row."""
         return self.ordinal is not None or self.count > 1
+
+    @property
+    def telling(self) -> bool:
+        """Whether the words tell some from others, what they exclude left aside."""
+        return bool(self.orders) or self.relation is not None
 
 
 _ORDER_WORDS: Final[dict[Order, str]] = {
@@ -126,6 +137,13 @@ _FARTHEST: Final = re.compile(
     r"\b(?:nearest|closest|(?P<far>farthest|furthest))(?: away)?(?: (?:to|(?P<off>from)))?(?: the)?"
     rf" (?P<side>{'|'.join(_OPPOSITES)})\b"
 )
+_EXCEPT: Final = re.compile(
+    r"\b(?:but|except|excepting|excluding|save|(?:apart|aside) from|(?:other|rather) than|not|isn t|aren t)\b"
+    r"(?: not\b)?"
+)
+_SEVERAL: Final = re.compile(
+    r"^$|^(?:on|in|at|to)\b|\b(?:ones|those|these|all|any|(?!this\b)\w{2,}[^\Ws]s)\b"
+)
 _NUMBERED: Final = re.compile(r"^(\d+)(?:st|nd|rd|th)$")
 
 
@@ -136,6 +154,20 @@ def read_wording(where: str) -> Wording:
     text = " ".join(re.sub(r"[^\w\s-]", " ", text).split())
     # "the left one of the two" counts what there is, not what is meant.
     text = _LAST_BUT_ONE.sub("second last", _OF_SO_MANY.sub("", text)).replace("-to-", " to ")
+    meant, *excluded = _EXCEPT.split(text)
+    if not excluded:
+        return _read(meant)
+    # "Not the left one but the right one" is beyond this.
+    return replace(_read(meant), excluded=_read_excluded(excluded[0]) if len(excluded) == 1 else Wording())
+
+
+def _read_excluded(text: str) -> Wording:
+    *_, before = _read_relation(text)
+    return replace(_read(text), several=_SEVERAL.search(before.strip()) is not None)
+
+
+def _read(text: str) -> Wording:
+    """Return what words without an exception ask for."""
     relation, anchors, text = _read_relation(text)
     orders: list[Order] = []
     ordinal: int | None = None

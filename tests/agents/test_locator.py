@@ -154,6 +154,64 @@ def test_all_on_a_side_may_be_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "spared"),
+    [
+        ("except the left one", {LEFT}),
+        ("all but the one on the left", {LEFT}),
+        ("except for the leftmost", {LEFT}),
+        ("other than the left one", {LEFT}),
+        ("not the left one", {LEFT}),
+        ("except left", {LEFT}),
+        ("all except the largest", {LARGE}),
+        ("all but the second from the right", {RIGHT}),
+        ("except the last two", {RIGHT, LARGE}),
+        ("but not the one next to the cone", {MIDDLE}),
+        ("except the small ones", {LEFT, MIDDLE, RIGHT}),
+        ("except those on the left", {LEFT, MIDDLE}),
+        ("except the cubes on the right", {RIGHT, LARGE}),
+        ("not on the left", {LEFT, MIDDLE}),
+        ("apart from those left of the cone", {LEFT, MIDDLE}),
+        ("on the left except the left one", {RIGHT, LARGE, LEFT}),
+        ("on the right but not the largest", {LEFT, MIDDLE, LARGE}),
+        ("the last but one", {LEFT, MIDDLE, LARGE}),
+    ],
+)
+def test_all_but_some_spares_those(where: str, spared: set[tuple[int, ...]]) -> None:
+    locator = locator_of(cube=CUBES, cone=[(CONE, 0.9)])
+    assert chosen(locator, where, Which.ALL) == {Box(*box) for box in {LEFT, MIDDLE, RIGHT, LARGE} - spared}
+
+
+def test_one_that_is_not_another_is_chosen_among_the_rest() -> None:
+    locator = locator_of(cube=CUBES)
+    assert found(locator, step(where="not the largest")) == Box(*MIDDLE)
+    assert found(locator, step(where="the left one, but not the leftmost")) == Box(*MIDDLE)
+    region = locator.locate(IMAGE, step(where="not the largest"), REQUEST)
+    assert "took 1" in describe(region, step(where="not the largest"), None)
+    two = locator_of(cube=CUBES[:2]).locate(IMAGE, step(where="not the left one"), REQUEST)
+    assert describe(two, step(where="not the left one"), None) == ""
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["all but the red one", "all but one", "all but two", "not the left one but the right one", "except"],
+)
+@pytest.mark.parametrize("which", Which)
+def test_an_exception_that_cannot_be_told_spares_all(where: str, which: Which) -> None:
+    with pytest.raises(TargetNotFound):
+        chosen(locator_of(cube=CUBES), where, which)
+
+
+def test_all_but_the_only_one_is_none() -> None:
+    with pytest.raises(TargetNotFound):
+        chosen(locator_of(cube=CUBES[:1]), "except the left one", Which.ALL)
+
+
+def test_a_thing_is_not_added_where_it_shall_not_be() -> None:
+    with pytest.raises(TargetNotFound, match="where it goes"):
+        locator_of().locate(IMAGE, step(EditKind.ADD, "star", where="anywhere but the middle"), REQUEST)
+
+
+@pytest.mark.parametrize(
     ("where", "expected"),
     [("next to the cone", MIDDLE), ("right next to the cone", MIDDLE), ("right, next to the cone", RIGHT)],
 )
