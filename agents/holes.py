@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 
+from agents.nouns import same_noun
 from agents.wording import bare_noun
 from brushedit import masks
 from brushedit.framing import MAX_FRAMES
@@ -88,15 +89,11 @@ def appears(step: EditStep) -> bool:
     if step.kind is not EditKind.LOCAL:
         return step.kind is EditKind.ADD
     named = _words(bare_noun(step.target))
-    return bool(named) and _singular(named[-1]) not in map(_singular, _words(step.caption))
+    return bool(named) and not any(same_noun(named[-1], word) for word in _words(step.caption))
 
 
 def _words(text: str) -> list[str]:
     return [word.strip(".,;:!?\"'()") for word in text.lower().split()]
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 def _aired(box: Box) -> Box:

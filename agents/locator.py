@@ -10,7 +10,7 @@ import numpy as np
 from agents.holes import hole
 from agents.placing import place, place_at
 from agents.ports import Detector, Segmenter
-from agents.selection import alike, in_order, in_part, nearest_to_box, related, suppress, to_pixels
+from agents.selection import alike, in_order, nearest_to_box, pick, suppress, to_pixels
 from agents.wording import Wording, bare_noun, read_wording
 from brushedit import masks
 from brushedit.errors import EmptyMask, InvalidMask, TargetNotFound
@@ -117,6 +117,10 @@ class Locator:
             )
         if step.box is not None:
             return _filled(to_pixels(step.box, size), size)
+        if wording.excluded is not None:
+            raise TargetNotFound(
+                f"Say where it goes, not where it does not ({step.where}).", param="instruction"
+            )
         return _filled(place(wording, self._anchors(image, wording), size), size)
 
     def _surround(self, image: Image, step: EditStep, request: EditRequest) -> Region:
@@ -157,30 +161,20 @@ class Locator:
     ) -> Sequence[int]:
         """Pick candidates by the words, then by the instructor's box, then by score."""
         size = image.shape[0], image.shape[1]
-        indices = alike(candidates)
         wording = read_wording(step.where)
-        if wording.relation is not None and len(indices) > 1:
-            indices = related(candidates, indices, wording.relation, self._anchors(image, wording))
-            if not indices:
-                raise TargetNotFound(
-                    f'I found {len(candidates)} × "{step.target}", but none {step.where}.',
-                    param="instruction",
-                )
-        if wording.orders:
-            pick = in_part if which is Which.ALL and wording.count == 1 else in_order
-            picked = pick(candidates, indices, wording, size)
-            if not picked:
-                raise TargetNotFound(
-                    f'I found only {len(indices)} × "{step.target}", and none "{step.where}".',
-                    param="instruction",
-                )
+        several = alike(candidates)
+        picked = pick(
+            candidates, several, wording, which, size, lambda wording: self._anchors(image, wording)
+        )
+        if not picked:
+            raise TargetNotFound(
+                f'I found only {len(several)} × "{step.target}", and none {step.where}.', param="instruction"
+            )
+        if which is Which.ALL and not wording.counted:
             return picked
-        if which is Which.ALL:
-            return indices
-        if wording.relation is not None:
-            return indices[: wording.count]
-        box = None if step.box is None else to_pixels(step.box, size)
-        return nearest_to_box(candidates, indices, box)[: wording.count]
+        if not wording.telling and step.box is not None:
+            picked = nearest_to_box(candidates, picked, to_pixels(step.box, size))
+        return picked[: wording.count]
 
     def _anchors(self, image: Image, wording: Wording) -> list[Box]:
         """Return a box for each thing the words refer to: the one they pick, or else the best."""
@@ -243,11 +237,19 @@ def require_guidance(request: EditRequest) -> None:
         raise InvalidMask("points without a box need one on the target at least", param="points")
 
 
-def describe(region: Region, step: EditStep) -> str:
-    """Say what was chosen among how many and how to choose otherwise; "" where there was no choice to make."""
-    # Words without a meaning that is known here leave it as open as none.
-    left_open = read_wording(step.where) == Wording() and step.which is Which.ONE
-    if not left_open or len(region.candidates) < 2 or len(region.chosen) == len(region.candidates):
+def describe(region: Region, step: EditStep, which: Which | None) -> str:
+    """Say what was chosen among how many and how to choose otherwise; "" where there was no choice to make.
+
+    Parameters
+    ----------
+    which : Which or None
+        The request's, given by a person; None leaves it to the step's.
+    """
+    # Words without a meaning that is known here leave it as open as none; of two, one excluded leaves no choice.
+    wording = read_wording(step.where)
+    left_open = replace(wording, excluded=None) == Wording() and (which or step.which) is Which.ONE
+    fewest = 2 if wording.excluded is None else 3
+    if not left_open or len(region.candidates) < fewest or len(region.chosen) == len(region.candidates):
         return ""
     boxes = ", ".join(_told_box(region.candidates[index].box) for index in region.chosen)
     return (

@@ -190,4 +190,7 @@ def _meaning(where: str) -> tuple[object, ...]:
     wording = read_wording(where)
     unread = where.strip().lower() if wording == Wording() else ""
     anchors = tuple(_noun(anchor) for anchor in wording.anchors)
-    return (frozenset(wording.orders), wording.ordinal, wording.count, wording.relation, anchors, unread)
+    # "First from the left" is "left".
+    ordinal = wording.ordinal or 1
+    excluded = wording.excluded
+    return (frozenset(wording.orders), ordinal, wording.count, wording.relation, anchors, unread, excluded)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from agents.wording import Order, Relation, Wording
-from brushedit.types import Box, Candidate, NormalizedBox
+from brushedit.types import Box, Candidate, NormalizedBox, Which
 
 _ALIKE: Final = 0.5
 """A detection scoring less than this share of the best is something else, not another instance."""
@@ -55,32 +55,87 @@ def in_order(
         for index, box in boxes.items()
     }
     ordered = sorted(indices, key=lambda index: ranks[index])
-    if wording.ordinal < 0:
-        return ordered[-1:]
-    return ordered[wording.ordinal - 1 : wording.ordinal - 1 + wording.count]
+    ordinal = wording.ordinal or 1
+    if ordinal > 0:
+        return ordered[ordinal - 1 : ordinal - 1 + wording.count]
+    end = len(ordered) + ordinal + 1
+    return ordered[max(0, end - wording.count) : max(0, end)]
+
+
+def pick(
+    candidates: Sequence[Candidate],
+    indices: Sequence[int],
+    wording: Wording,
+    which: Which,
+    size: tuple[int, int],
+    find: Callable[[Wording], Sequence[Box]],
+) -> list[int]:
+    """Return the indices that the wording leaves of several, best first; none where it excludes none that is known.
+
+    Parameters
+    ----------
+    which : Which
+        Whether orders mean a part of the picture of (H, W), as long as nothing is counted, or one in a row.
+    find : callable
+        Returns the boxes of the wording's anchors.
+    """
+    left = list(indices)
+    if wording.relation is not None and len(left) > 1:
+        left = related(candidates, left, wording, find(wording))
+    part = which is Which.ALL and not wording.counted
+    if left and wording.orders and part:
+        left = in_part(candidates, left, wording, size)
+    if left and wording.excluded is not None:
+        spared = _spared(candidates, left, wording.excluded, size, find)
+        left = [index for index in left if index not in spared] if spared else []
+    if left and wording.orders and not part:
+        left = in_order(candidates, left, wording, size)
+    return left
+
+
+def _spared(
+    candidates: Sequence[Candidate],
+    indices: Sequence[int],
+    excluded: Wording,
+    size: tuple[int, int],
+    find: Callable[[Wording], Sequence[Box]],
+) -> list[int]:
+    """Return the indices that are excluded, none where the words do not tell."""
+    if not excluded.telling:
+        return []
+    which = Which.ALL if excluded.several and not excluded.counted else Which.ONE
+    spared = pick(candidates, indices, excluded, which, size, find)
+    return spared if which is Which.ALL else spared[: excluded.count]
 
 
 def in_part(
     candidates: Sequence[Candidate], indices: Sequence[int], wording: Wording, size: tuple[int, int]
 ) -> list[int]:
-    """Return the indices in the part of a picture of (H, W) that "all on the left" means; sizes leave out none."""
-    height, width = size
-    inside = {
-        Order.LEFT: lambda x, _: x < width / 2,
-        Order.RIGHT: lambda x, _: x > width / 2,
-        Order.TOP: lambda _, y: y < height / 2,
-        Order.BOTTOM: lambda _, y: y > height / 2,
-    }
-    tests = [inside[order] for order in wording.orders if order in inside]
-    return [index for index in indices if all(test(*center(candidates[index].box)) for test in tests)]
+    """Return the indices in the part of them that "all on the left" or "the small ones" means.
+
+    Sides are halves of the picture of (H, W), its middle what is half as wide and high; what is large or in front
+    is so beside the mean of them all.
+    """
+    held = set(indices)
+    for order in wording.orders:
+        # Each by itself: several in the middle are no middle ones of a row.
+        ranks = [_ORDER_KEYS[order](box, [box], size) for box in (candidates[index].box for index in indices)]
+        limit = _LIMITS.get(order, sum(ranks) / len(ranks))
+        held &= {index for index, rank in zip(indices, ranks, strict=True) if rank <= limit}
+    return [index for index in indices if index in held]
 
 
 def related(
-    candidates: Sequence[Candidate], indices: Sequence[int], relation: Relation, anchors: Sequence[Box]
+    candidates: Sequence[Candidate], indices: Sequence[int], wording: Wording, anchors: Sequence[Box]
 ) -> list[int]:
-    """Return the indices that stand in the relation to the anchors, closest first, no anchor among them."""
+    """Return the indices that stand in the wording's relation to the anchors, closest first, no anchor among them.
+
+    Next to a thing, or between two, so many as are counted stand in any case, and others where they are near.
+    """
+    assert wording.relation
+    holds = _HOLDS[wording.relation]
     anchor = anchors[0]
-    if relation is Relation.BETWEEN:
+    if wording.relation is Relation.BETWEEN:
         anchor = Box(
             *(round((a + b) / 2) for a, b in zip(_edges(anchors[0]), _edges(anchors[1]), strict=True))
         )
@@ -88,11 +143,17 @@ def related(
         index
         for index in indices
         if all(candidates[index].box.iou(other) < _AGREES for other in anchors)
-        and _HOLDS[relation](candidates[index].box, anchor)
+        and holds(candidates[index].box, anchor)
     ]
-    return sorted(
-        held, key=lambda index: (gap(candidates[index].box, anchor), _distance(candidates[index].box, anchor))
+    held.sort(
+        key=lambda index: (gap(candidates[index].box, anchor), _distance(candidates[index].box, anchor))
     )
+    near = _NEAR.get(wording.relation, lambda _box, _anchors: True)
+    return [
+        index
+        for place, index in enumerate(held)
+        if place < wording.count or near(candidates[index].box, anchors)
+    ]
 
 
 def gap(box: Box, other: Box) -> float:
@@ -130,6 +191,10 @@ def _distance(box: Box, other: Box) -> float:
     return math.dist(center(box), center(other))
 
 
+def _longer(box: Box) -> int:
+    return max(box.width, box.height)
+
+
 def _from_middle_one(box: Box, boxes: Sequence[Box], size: tuple[int, int]) -> float:
     """Rank by steps from the middle one of a row of three or more, of fewer by distance from the center."""
     if len(boxes) < 3:
@@ -165,6 +230,16 @@ _ORDER_KEYS: Final[Mapping[Order, _OrderKey]] = {
     Order.WIDEST: lambda box, _, size: -box.width / size[1],
 }
 
+_LIMITS: Final[Mapping[Order, float]] = {
+    Order.LEFT: 0.5,
+    Order.RIGHT: -0.5,
+    Order.TOP: 0.5,
+    Order.BOTTOM: -0.5,
+    Order.CENTER: 0.25,
+    Order.MIDDLE: 0.25,
+}
+"""How far up an order's keys its part of the picture reaches."""
+
 _HOLDS: Final[Mapping[Relation, Callable[[Box, Box], bool]]] = {
     Relation.BETWEEN: lambda _box, _anchor: True,
     Relation.NEXT_TO: lambda _box, _anchor: True,
@@ -178,4 +253,13 @@ _HOLDS: Final[Mapping[Relation, Callable[[Box, Box], bool]]] = {
     Relation.INSIDE: lambda box, anchor: not box.intersection(anchor).empty,
     Relation.IN_FRONT_OF: lambda box, anchor: box.y1 > anchor.y1,
     Relation.BEHIND: lambda box, anchor: box.y1 < anchor.y1,
+}
+
+_NEAR: Final[Mapping[Relation, Callable[[Box, Sequence[Box]], bool]]] = {
+    Relation.NEXT_TO: lambda box, anchors: gap(box, anchors[0]) <= (_longer(box) + _longer(anchors[0])) / 2,
+    # In the circle whose diameter leads from the one's middle to the other's.
+    Relation.BETWEEN: lambda box, anchors: (
+        math.dist(center(box), [sum(values) / 2 for values in zip(*map(center, anchors), strict=True)])
+        <= _distance(*anchors) / 2
+    ),
 }

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from app.commands.tasks import Made, Task
     from brushedit.events import Event
-    from brushedit.types import EditPlan, EditRequest
+    from brushedit.types import EditPlan, EditRequest, Which
 
 _MAX_RANDOM_SEED = 2**32
 """Drawn seeds stay short enough to be typed again."""
@@ -137,7 +137,7 @@ def edit(
         from app.bootstrap import load_editor
 
         editor = load_editor(read_choice(profile, weights, instructor, device, dtype))
-        made = _narrated(Here(editor, profile).edit(task))
+        made = _narrated(Here(editor, profile).edit(task), request.which)
     written = write_made(made, output)
     if task.format == "jpeg":
         typer.echo("note: measured before JPEG re-encoded every pixel; a .png keeps the rest exact", err=True)
@@ -159,7 +159,7 @@ def _made_there(address: str, key_env: str, task: "Task") -> "Made":
 
     with Server(address, key_from(key_env)) as there:
         try:
-            return _narrated(there.edit(task))
+            return _narrated(there.edit(task), task.request.which)
         except KeyboardInterrupt:
             there.cancel()
             raise
@@ -175,7 +175,7 @@ def _check_early(request: "EditRequest") -> None:
         require_instruction(request.instruction)
 
 
-def _narrated(events: "Generator[Event, None, Made]") -> "Made":
+def _narrated(events: "Generator[Event, None, Made]", which: "Which | None") -> "Made":
     """Run an edit under a progress bar on stderr, saying what was planned and chosen."""
     from rich.console import Console
     from rich.progress import Progress
@@ -199,7 +199,7 @@ def _narrated(events: "Generator[Event, None, Made]") -> "Made":
                     progress.update(bar, description="locating")
                 case Located(step=number, region=region):
                     assert plan is not None
-                    if note := describe(region, plan.steps[number]):
+                    if note := describe(region, plan.steps[number], which):
                         progress.console.print(f"note: {note}")
                     progress.update(bar, description="painting")
                 case Denoised(step=done, steps=total):

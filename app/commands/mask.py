@@ -66,5 +66,5 @@ def mask(
             }
         )
     )
-    if note := describe(region, step):
+    if note := describe(region, step, request.which):
         typer.echo(f"note: {note}", err=True)

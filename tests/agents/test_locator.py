@@ -42,6 +42,11 @@ def locator_of(**names: Sequence[tuple[tuple[int, int, int, int], float]]) -> Lo
     return Locator(NamedBoxes(**names), FilledBoxes(), floor=0.3)
 
 
+def chosen(locator: Locator, where: str, which: Which) -> set[Box]:
+    region = locator.locate(IMAGE, step(where=where, which=which), REQUEST)
+    return {region.candidates[index].box for index in region.chosen}
+
+
 CASES = [
     ("", MIDDLE),
     ("left", LEFT),
@@ -65,6 +70,40 @@ CASES = [
     ("right of the cone", RIGHT),
     ("above the cone", RIGHT),
     ("between the cone and the ball", RIGHT),
+    ("right next to the cone", MIDDLE),
+    ("the one right next to the cone", MIDDLE),
+    ("right behind the cone", MIDDLE),
+    ("large, next to the cone", MIDDLE),
+    ("right in the middle", MIDDLE),
+    ("first", LEFT),
+    ("the first from the right", LARGE),
+    ("second", MIDDLE),
+    ("second to last", RIGHT),
+    ("second-to-last", RIGHT),
+    ("second from the last", RIGHT),
+    ("2nd last", RIGHT),
+    ("next to last", RIGHT),
+    ("the last but one", RIGHT),
+    ("third to last", MIDDLE),
+    ("last from the right", LEFT),
+    ("last on the right", LARGE),
+    ("second to last on the left", MIDDLE),
+    ("next to the last cone", MIDDLE),
+    ("furthest right", LARGE),
+    ("furthest to the left", LEFT),
+    ("farthest from the left", LARGE),
+    ("closest to the left edge", LEFT),
+    ("nearest the top edge", RIGHT),
+    ("closest to the camera", LARGE),
+    ("farthest back", RIGHT),
+    ("on the far left", LEFT),
+    ("the very left", LEFT),
+    ("on the extreme right", LARGE),
+    ("at the very top", RIGHT),
+    ("on the left-most side", LEFT),
+    ("left of the cone on the right", MIDDLE),
+    ("next to the second cone from the left", MIDDLE),
+    ("next to the cone at the bottom of the picture", MIDDLE),
 ]
 
 
@@ -79,13 +118,113 @@ def test_the_middle_one_of_three_is_counted_not_measured() -> None:
     assert found(locator, step(where="the middle one")) == Box(20, 0, 30, 10)
 
 
-def test_all_on_a_side_are_those_in_that_half() -> None:
-    region = locator_of(cube=CUBES).locate(IMAGE, step(where="on the right", which=Which.ALL), REQUEST)
-    assert {region.candidates[index].box for index in region.chosen} == {Box(*RIGHT), Box(*LARGE)}
-    region = locator_of(cube=CUBES).locate(IMAGE, step(where="the small ones", which=Which.ALL), REQUEST)
-    assert len(region.chosen) == 4
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("", {LEFT, MIDDLE, RIGHT, LARGE}),
+        ("on the left", {LEFT, MIDDLE}),
+        ("on the right", {RIGHT, LARGE}),
+        ("at the top", {RIGHT}),
+        ("in the middle", {MIDDLE}),
+        ("in the foreground", {LEFT, MIDDLE, LARGE}),
+        ("in the background", {RIGHT}),
+        ("the small ones", {LEFT, MIDDLE, RIGHT}),
+        ("the large ones", {LARGE}),
+        ("the tall ones", {LARGE}),
+        ("the small ones on the left", {LEFT, MIDDLE}),
+        ("two", {MIDDLE, RIGHT}),
+        ("next to the cone", {MIDDLE}),
+        ("the two next to the cone", {MIDDLE, RIGHT}),
+        ("three next to the cone", {MIDDLE, RIGHT, LARGE}),
+        ("the small ones next to the cone", {MIDDLE}),
+        ("left of the cone", {LEFT, MIDDLE}),
+        ("between the cone and the ball", {RIGHT}),
+        ("right behind the cone", {RIGHT, LEFT, MIDDLE}),
+    ],
+)
+def test_all_of_a_place_or_a_size_are_no_more(where: str, expected: set[tuple[int, ...]]) -> None:
+    locator = locator_of(cube=CUBES, cone=[(CONE, 0.9)], ball=[((85, 5, 95, 15), 0.9)])
+    assert chosen(locator, where, Which.ALL) == {Box(*box) for box in expected}
+
+
+def test_all_on_a_side_may_be_none() -> None:
     with pytest.raises(TargetNotFound):
         locator_of(cube=[(RIGHT, 0.9)]).locate(IMAGE, step(where="left", which=Which.ALL), REQUEST)
+    assert chosen(locator_of(cube=[(RIGHT, 0.9)]), "in the background", Which.ALL) == {Box(*RIGHT)}
+
+
+@pytest.mark.parametrize(
+    ("where", "spared"),
+    [
+        ("except the left one", {LEFT}),
+        ("all but the one on the left", {LEFT}),
+        ("except for the leftmost", {LEFT}),
+        ("other than the left one", {LEFT}),
+        ("not the left one", {LEFT}),
+        ("except left", {LEFT}),
+        ("all except the largest", {LARGE}),
+        ("all but the second from the right", {RIGHT}),
+        ("except the last two", {RIGHT, LARGE}),
+        ("but not the one next to the cone", {MIDDLE}),
+        ("except the small ones", {LEFT, MIDDLE, RIGHT}),
+        ("except those on the left", {LEFT, MIDDLE}),
+        ("except the cubes on the right", {RIGHT, LARGE}),
+        ("not on the left", {LEFT, MIDDLE}),
+        ("apart from those left of the cone", {LEFT, MIDDLE}),
+        ("on the left except the left one", {RIGHT, LARGE, LEFT}),
+        ("on the right but not the largest", {LEFT, MIDDLE, LARGE}),
+        ("the last but one", {LEFT, MIDDLE, LARGE}),
+    ],
+)
+def test_all_but_some_spares_those(where: str, spared: set[tuple[int, ...]]) -> None:
+    locator = locator_of(cube=CUBES, cone=[(CONE, 0.9)])
+    assert chosen(locator, where, Which.ALL) == {Box(*box) for box in {LEFT, MIDDLE, RIGHT, LARGE} - spared}
+
+
+def test_one_that_is_not_another_is_chosen_among_the_rest() -> None:
+    locator = locator_of(cube=CUBES)
+    assert found(locator, step(where="not the largest")) == Box(*MIDDLE)
+    assert found(locator, step(where="the left one, but not the leftmost")) == Box(*MIDDLE)
+    region = locator.locate(IMAGE, step(where="not the largest"), REQUEST)
+    assert "took 1" in describe(region, step(where="not the largest"), None)
+    two = locator_of(cube=CUBES[:2]).locate(IMAGE, step(where="not the left one"), REQUEST)
+    assert describe(two, step(where="not the left one"), None) == ""
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["all but the red one", "all but one", "all but two", "not the left one but the right one", "except"],
+)
+@pytest.mark.parametrize("which", Which)
+def test_an_exception_that_cannot_be_told_spares_all(where: str, which: Which) -> None:
+    with pytest.raises(TargetNotFound):
+        chosen(locator_of(cube=CUBES), where, which)
+
+
+def test_all_but_the_only_one_is_none() -> None:
+    with pytest.raises(TargetNotFound):
+        chosen(locator_of(cube=CUBES[:1]), "except the left one", Which.ALL)
+
+
+def test_a_thing_is_not_added_where_it_shall_not_be() -> None:
+    with pytest.raises(TargetNotFound, match="where it goes"):
+        locator_of().locate(IMAGE, step(EditKind.ADD, "star", where="anywhere but the middle"), REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [("next to the cone", MIDDLE), ("right next to the cone", MIDDLE), ("right, next to the cone", RIGHT)],
+)
+def test_orders_choose_among_those_near(where: str, expected: tuple[int, int, int, int]) -> None:
+    locator = locator_of(cube=CUBES, cone=[((55, 20, 63, 34), 0.9)])
+    assert found(locator, step(where=where)) == Box(*expected)
+    assert chosen(locator, "next to the cone", Which.ALL) == {Box(*MIDDLE), Box(*RIGHT)}
+
+
+def test_the_nearest_is_next_to_a_thing_however_far() -> None:
+    locator = locator_of(cube=[(LARGE, 0.9), (RIGHT, 0.8)], cone=[((0, 30, 10, 40), 0.9)])
+    assert found(locator, step(where="next to the cone")) == Box(*RIGHT)
+    assert found(locator, step(where="largest next to the cone")) == Box(*RIGHT)
 
 
 def test_between_two_of_a_kind() -> None:
@@ -105,9 +244,30 @@ def test_a_count_takes_so_many() -> None:
     assert [region.candidates[index].box for index in region.chosen] == [Box(*LEFT), Box(*MIDDLE)]
 
 
-def test_no_fifth_among_four() -> None:
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("last two", {RIGHT, LARGE}),
+        ("first two", {LEFT, MIDDLE}),
+        ("last two from the right", {LEFT, MIDDLE}),
+        ("last two on the right", {RIGHT, LARGE}),
+        ("second from the right", {RIGHT}),
+        ("first", {LEFT}),
+        ("last", {LARGE}),
+        ("the two on the left", {LEFT, MIDDLE}),
+    ],
+)
+@pytest.mark.parametrize("which", Which)
+def test_a_number_is_one_whatever_which_says(
+    where: str, expected: set[tuple[int, ...]], which: Which
+) -> None:
+    assert chosen(locator_of(cube=CUBES), where, which) == {Box(*box) for box in expected}
+
+
+@pytest.mark.parametrize("where", ["fifth from the left", "fifth to last"])
+def test_no_fifth_among_four(where: str) -> None:
     with pytest.raises(TargetNotFound, match="only 4"):
-        locator_of(cube=CUBES).locate(IMAGE, step(where="fifth from the left"), REQUEST)
+        locator_of(cube=CUBES).locate(IMAGE, step(where=where), REQUEST)
 
 
 def test_a_relation_that_holds_for_none_is_said() -> None:
@@ -163,9 +323,17 @@ def test_one_of_several_is_taken_and_said() -> None:
     region = locator_of(cube=CUBES).locate(IMAGE, step(), REQUEST)
     assert len(region.candidates) == 4
     assert region.chosen == (0,)
-    assert 'I found 4 × "cube"' in describe(region, step())
-    assert 'I found 4 × "cube"' in describe(region, step(where="sideways"))
-    assert describe(Region(region.mask), step()) == ""
+    assert 'I found 4 × "cube"' in describe(region, step(), None)
+    assert 'I found 4 × "cube"' in describe(region, step(where="sideways"), None)
+    assert describe(Region(region.mask), step(), None) == ""
+
+
+def test_a_persons_which_leaves_nothing_open() -> None:
+    cubes = [*CUBES[:3], ((100, 0, 110, 5), 0.35)]
+    region = locator_of(cube=cubes).locate(IMAGE, step(), replace(REQUEST, which=Which.ALL))
+    assert (len(region.candidates), len(region.chosen)) == (4, 3)
+    assert describe(region, step(), Which.ALL) == ""
+    assert "took 3" in describe(region, step(which=Which.ALL), Which.ONE)
 
 
 def test_a_persons_box_and_points_go_to_the_segmenter_alone() -> None:
@@ -254,6 +422,7 @@ def test_a_change_of_the_whole_picture_covers_it() -> None:
     ("where", "check"),
     [
         ("on the left", lambda box: box.x1 < WIDTH / 2),
+        ("on the far left", lambda box: box.x1 < WIDTH / 2),
         ("on the right", lambda box: box.x0 > WIDTH / 2),
         ("at the top", lambda box: box.y1 < HEIGHT / 2 + 1),
         ("next to the cone", lambda box: box.x0 == 60 and box.y1 == 42 and box.width == 8),
