@@ -115,6 +115,7 @@ class Desk:
         fingerprint = order.fingerprint()
         with self._store.database.write() as rows:
             key = repeat_key_of(edit_id, repeat_key, fingerprint)
+            self._store.database.alone(rows, f"{tenant} {key}")
             if edit_id or repeat_key or retried:
                 hours = self._settings.idempotency_hours
                 known = find_repeated(rows, tenant, key, fingerprint, hours)

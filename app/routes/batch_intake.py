@@ -92,6 +92,7 @@ def take_in(
             return before, True
     batch = _from_form(services, caller, body) if body.files else _from_file(services, caller, body)
     with services.store.database.write() as rows:
+        services.store.database.alone(rows, f"{caller.tenant} {key}")
         if (before := known(rows)) is not None:
             # The same request came twice at the same time.
             remove_files(services.store, rows, batch.details["made"])
