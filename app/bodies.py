@@ -89,7 +89,7 @@ async def _read_form(request: Request, max_depth: int) -> Body:
                 name = name.removesuffix("[]")
                 if isinstance(value, UploadFile):
                     upload = Upload(
-                        value.filename or "",
+                        (value.filename or "").replace("\0", ""),
                         await value.read(),
                         value.content_type or "application/octet-stream",
                     )

@@ -14,7 +14,7 @@ from app.jobs.answers import output_lines
 from app.jobs.queue import now
 from app.refusals import InvalidRequest, NotFound
 from app.routes.shapes import PROBLEMS
-from app.schemas import FILE_ID
+from app.schemas import FILE_ID, TEXT
 from app.services import Services, Shared
 from app.store.records import new_id
 from app.store.tables import File
@@ -102,7 +102,7 @@ async def upload_file(services: Shared, caller: Writer, request: Request) -> dic
 def list_files(
     services: Shared,
     caller: Reader,
-    purpose: Annotated[str | None, Query(max_length=64)] = None,
+    purpose: Annotated[str | None, Query(max_length=64, pattern=TEXT)] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> dict[str, Any]:
     """List files, newest first."""

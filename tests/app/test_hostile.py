@@ -354,3 +354,19 @@ def test_logs_hold_no_words_pictures_or_keys(tmp_path, caplog):
     assert "POST /v1/edits 202" in text
     assert "private" not in text
     assert key not in text
+
+
+def test_a_character_that_a_database_cannot_store_is_refused(http_client):
+    form = {"image": ("a.png", png(), "image/png")}
+    made = http_client.post("/v1/sessions", files=form).raise_for_status().json()
+    answers = [
+        http_client.post("/v1/sessions", files=form, data={"title": "a\0b"}),
+        http_client.patch(f"/v1/sessions/{made['id']}", json={"title": "a\0b"}),
+        edit(http_client, png(), instruction="a\0b"),
+        http_client.get("/v1/files", params={"purpose": "a\0b"}),
+    ]
+    assert [code(answer) for answer in answers] == [(400, "invalid_request")] * 4
+    file = http_client.post(
+        "/v1/files", files={"file": ("a\0b.png", png(), "image/png")}, data={"purpose": "vision"}
+    )
+    assert "\0" not in file.raise_for_status().json()["filename"]
