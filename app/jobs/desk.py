@@ -167,8 +167,6 @@ class Desk:
         """
         with self._store.database.read() as rows:
             edit = self.get(rows, tenant, edit_id)
-        if not edit.image:
-            raise Conflict("this edit has not begun; there is nothing to resume from")
         plan, regions = change.plan, change.regions
         if stage != "plan" and plan is None:
             plan = edit.plan
