@@ -121,6 +121,8 @@ class Desk:
                 known = find_repeated(rows, tenant, key, fingerprint, hours)
                 edit = rows.get(Edit, known) if known else None
                 if edit is not None:
+                    # A library repeats itself after each wait: from the latest time on, not from the first.
+                    note_repeat(rows, tenant, key, fingerprint, edit.id)
                     return Ticket(edit, repeated=True)
             if edit_id and rows.get(Edit, edit_id):
                 raise NotFound(f"there is no edit {edit_id} of yours, and the id is taken")
@@ -279,9 +281,12 @@ def repeat_key_of(chosen_id: str | None, repeat_key: str | None, fingerprint: st
 def find_repeated(rows: Rows, tenant: str, key: str, fingerprint: str, hours: float) -> str | None:
     """Return the id of what an equal request made before, or raise `RepeatMismatch` where another did."""
     known = rows.get(Repeat, (tenant, key))
+    if known is None:
+        return None
     # Without a key of the client's, only its library's own repetitions count, which come soon.
     lasting = _RETRIED_HOURS if key.startswith(_AUTOMATIC) else hours
-    if known is None or now() - known.created_at > lasting * 3600:
+    unfinished = select(Edit.id).where(Edit.id == known.resource, Edit.status.in_(UNFINISHED))
+    if now() - known.created_at > lasting * 3600 and rows.scalar(unfinished) is None:
         return None
     if known.fingerprint != fingerprint:
         raise RepeatMismatch("this idempotency key came with another request before", param="Idempotency-Key")
