@@ -188,12 +188,18 @@ class Desk:
         )
 
     def remove(self, tenant: str, edit_id: str) -> None:
-        """Remove an edit, its events and every picture nothing else refers to."""
+        """Remove an edit, its events and every picture nothing else refers to; its session goes back to its parent."""
         with self._store.database.write() as rows:
-            if self.get(rows, tenant, edit_id).status not in FINISHED:
+            edit = self.get(rows, tenant, edit_id)
+            if edit.status not in FINISHED:
                 raise Conflict("this edit has not ended; cancel it first")
+            # Locked before it is asked what builds on the edit: a turn begins with this lock as well.
+            session = rows.scalar(select(Session).where(Session.id == edit.session_id).with_for_update())
             if rows.scalar(select(Edit.id).where(Edit.parent_id == edit_id).limit(1)):
                 raise Conflict("other turns build on this one; delete the session")
+            if session is not None:
+                session.head = edit.parent_id if session.head == edit_id else session.head
+                session.redo = [turn for turn in session.redo if turn != edit_id]
             remove_edits(self._store, rows, [edit_id])
         self._queue.erase([edit_id])
 
@@ -264,6 +270,8 @@ class Desk:
         session = rows.scalar(found.with_for_update())
         if session is None:
             raise NotFound(f"there is no session {order.session_id}", param="session_id")
+        if order.parent_id is not None and rows.get(Edit, order.parent_id) is None:
+            raise NotFound(f"there is no turn {order.parent_id} in this session", param="parent_id")
         if order.image is not None or order.parent_id is not None:
             return order
         unfinished = select(Edit.id).where(Edit.session_id == session.id, Edit.status.in_(UNFINISHED))
