@@ -104,13 +104,20 @@ def list_files(
     caller: Reader,
     purpose: Annotated[str | None, Query(max_length=64, pattern=TEXT)] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after: Annotated[str | None, Query(pattern=FILE_ID)] = None,
 ) -> dict[str, Any]:
     """List files, newest first."""
     with services.store.database.read() as rows:
-        found = select(File).where(File.tenant == caller.tenant).order_by(File.created_at.desc(), File.id)
+        found = select(File).where(File.tenant == caller.tenant)
         if purpose:
             found = found.where(File.purpose == purpose)
-        files = rows.scalars(found.limit(limit + 1)).all()
+        if after:
+            last = find_file(rows, caller, after)
+            found = found.where(
+                (File.created_at < last.created_at)
+                | ((File.created_at == last.created_at) & (File.id < last.id))
+            )
+        files = rows.scalars(found.order_by(File.created_at.desc(), File.id.desc()).limit(limit + 1)).all()
     data = [file_view(file) for file in files[:limit]]
     return {"object": "list", "data": data, "has_more": len(files) > limit}
 
