@@ -11,9 +11,7 @@ from starlette.formparsers import MultiPartException
 
 from app.refusals import InvalidRequest, WrongMediaType
 
-_JSON_FIELDS: Final = frozenset(
-    {"box", "points", "plan", "options", "metadata", "webhook_events_filter", "input_fidelity"}
-)
+_JSON_FIELDS: Final = frozenset({"box", "points", "plan", "options", "metadata", "webhook_events_filter"})
 _MAX_FILES: Final = 1000
 _MAX_FIELDS: Final = 200
 _MAX_FIELD: Final = 100_000_000
@@ -89,7 +87,7 @@ async def _read_form(request: Request, max_depth: int) -> Body:
                 name = name.removesuffix("[]")
                 if isinstance(value, UploadFile):
                     upload = Upload(
-                        value.filename or "",
+                        (value.filename or "").replace("\0", ""),
                         await value.read(),
                         value.content_type or "application/octet-stream",
                     )

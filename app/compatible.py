@@ -93,7 +93,7 @@ def image_edit(
     if body.quality in _EFFORT and "steps" not in options:
         options["steps"] = round(_EFFORT[body.quality] * usual)
     if body.stream and body.partial_images:
-        steps = int(options.get("steps", usual))
+        steps = OptionsBody.model_validate({"steps": options.get("steps")}).steps or usual
         options["preview_every"] = max(1, steps // (body.partial_images + 1))
 
     files = dict(files)

@@ -95,6 +95,8 @@ def _checked(hosts: tuple[str, ...], address: str, param: str) -> SplitResult:
         port = parts.port
     except ValueError as error:
         raise AddressNotAllowed(f"{param} is no valid address", param=param) from error
+    if not (parts.path + parts.query).isascii():
+        raise AddressNotAllowed(f"{param} must have its path percent-encoded", param=param)
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or parts.username or parts.password:
         raise AddressNotAllowed(f"{param} must be a plain http or https address", param=param)

@@ -7,9 +7,12 @@ import hmac
 import os
 import secrets
 import time
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
-from app.refusals import NotFound
+from app.refusals import InternalFault, NotFound
 from app.settings import Settings
 
 _SECONDS: Final = 3600
@@ -21,13 +24,22 @@ def read_secret(settings: Settings) -> bytes:
     if given := settings.secret.get_secret_value():
         return given.encode()
     path = settings.data / "secret"
-    settings.data.mkdir(parents=True, exist_ok=True)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
-    return path.read_bytes()
+    if not path.exists():
+        _make_secret(path)
+    if found := path.read_bytes():
+        return found
+    raise InternalFault(f"{path} is empty, and anybody could sign with it; remove it, and a new one is made")
+
+
+def _make_secret(path: Path) -> None:
+    """Put a secret at a path, complete at once; where another process does so too, the first one's stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", dir=path.parent, prefix=".secret-") as file:
+        file.write(secrets.token_hex(32))
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, path)
 
 
 def sign(secret: bytes, edit_id: str, number: int) -> str:

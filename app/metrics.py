@@ -10,6 +10,8 @@ from app.store.database import Database
 from app.store.tables import UNFINISHED, Edit, Happening, Worker
 
 _WINDOW_SECONDS = 3600.0
+# Whatever else a client sends as a method would stay in memory for ever.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STAGES = {"plan": ("started", "planned"), "locate": ("planned", "stage"), "queue": ("accepted", "started")}
 
 
@@ -58,6 +60,7 @@ class Metrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
+        method = method if method in _METHODS else "other"
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 

@@ -1,7 +1,6 @@
 """From a request's words and pictures to an order the desk accepts: everything checked that can be."""
 
 import base64
-import binascii
 import re
 import secrets
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from app.jobs import wire
 from app.jobs.desk import Order
 from app.pictures import Picture, decode, decode_mask, encode_mask
 from app.problems import describe_faults
-from app.refusals import InvalidRequest, NotFound
+from app.refusals import Conflict, InvalidRequest, NotFound
 from app.schemas import OPTION_ALIASES, EditBody, ForkBody, OptionsBody
 from app.services import Services
 from app.store.tables import Edit, File, Session
@@ -34,11 +33,11 @@ def edit_body(body: Body) -> EditBody:
     """Return the fields of an edit; in a form, an option may be a field of its own."""
     fields = dict(body.fields)
     if body.files:
-        options = dict(fields.pop("options", {}))
-        for name in list(fields):
-            if OPTION_ALIASES.get(name, name) in OptionsBody.model_fields:
-                options[name] = fields.pop(name)
-        fields["options"] = options
+        options = fields.pop("options", {})
+        if not isinstance(options, dict):
+            raise InvalidRequest("options must be a JSON object", param="options")
+        own = [name for name in fields if OPTION_ALIASES.get(name, name) in OptionsBody.model_fields]
+        fields["options"] = {**options, **{name: fields.pop(name) for name in own}}
     return EditBody.model_validate(fields)
 
 
@@ -104,6 +103,8 @@ def prepare_fork(services: Services, tenant: str, edit_id: str, body: ForkBody) 
     """Return the order that resumes an edit with changes."""
     with services.store.database.read() as rows:
         edit = services.desk.get(rows, tenant, edit_id)
+    if not edit.image:
+        raise Conflict("this edit has not begun; there is nothing to resume from")
     changed = EditBody(instruction=body.instruction or edit.request["instruction"], options=body.options)
     try:
         plan = wire.plan_from_json(body.plan) if body.plan is not None else None
@@ -115,8 +116,8 @@ def prepare_fork(services: Services, tenant: str, edit_id: str, body: ForkBody) 
         del options["seed"]
     if body.caption is not None:
         base = wire.plan_to_json(plan) if plan else edit.plan
-        if not base:
-            raise InvalidRequest("this edit has no plan whose caption could change", param="caption")
+        if not base or not base["steps"]:
+            raise InvalidRequest("there is no plan whose caption could change", param="caption")
         steps = [dict(step) for step in base["steps"]]
         steps[0]["caption"] = body.caption
         plan = wire.plan_from_json({"steps": steps})
@@ -145,7 +146,7 @@ def read_picture_ref(services: Services, tenant: str, name: str, ref: str) -> by
     if match := _DATA_URL.match(ref):
         try:
             return base64.b64decode(ref[match.end() :], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise InvalidRequest(f"{name} is no valid base64: {error}", param=name) from error
     with services.store.database.read() as rows:
         if match := _EDIT_REF.fullmatch(ref):

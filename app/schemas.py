@@ -30,6 +30,11 @@ OPTION_ALIASES = {
 }
 """Names users know from elsewhere, and ours."""
 
+TEXT = r"^[^\x00]*$"
+"""PostgreSQL stores every character but this one."""
+
+Text = Annotated[str, Field(pattern=TEXT)]
+
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
@@ -62,7 +67,7 @@ class EditBody(Strict):
         default=None,
         description="Data URL, file id, edit id (what that edit made) or session id (what that began with).",
     )
-    instruction: str = Field(min_length=1, max_length=4000)
+    instruction: Text = Field(min_length=1, max_length=4000)
     mask: PictureRef | None = Field(default=None, description="As `image`; polarity by `mask_polarity`.")
     mask_mode: Literal["replace", "add", "subtract"] = Field(
         default="replace",
@@ -136,7 +141,7 @@ class ForkBody(Strict):
     """From which stage an edit is resumed, and what is different."""
 
     stage: Literal["plan", "locate", "paint"] = "paint"
-    instruction: str | None = Field(default=None, min_length=1, max_length=4000)
+    instruction: Text | None = Field(default=None, min_length=1, max_length=4000)
     caption: str | None = Field(default=None, max_length=300, description="Of the first step.")
     plan: dict[str, Any] | None = None
     mask: PictureRef | None = None
@@ -148,13 +153,13 @@ class SessionBody(Strict):
     """A new session: a picture, and a title."""
 
     image: PictureRef | None = None
-    title: str = Field(default="", max_length=200)
+    title: Text = Field(default="", max_length=200)
 
 
 class TitleBody(Strict):
     """A new title of a session or an edit."""
 
-    title: str = Field(max_length=200)
+    title: Text = Field(max_length=200)
 
 
 class HeadBody(Strict):

@@ -233,6 +233,7 @@ def _line(
     from app.commands.tasks import write_made
     from app.generators import run
     from app.problems import error_body
+    from app.refusals import Ended, RepeatMismatch
 
     def tell(_event: "Event") -> None:
         if stop.is_set():
@@ -248,12 +249,14 @@ def _line(
         raise
     except EditError as error:
         fault = error_body(error.code, error.message, error.param)["error"]
-        return {**line, "status": "failed", "outputs": [], "error": fault}
+        # Asked for under the same key, an edit that ended so would end so again; any other may be finished by then.
+        ended = isinstance(error, Ended) or error.code == RepeatMismatch.code
+        return {**line, "status": "failed", "ended": ended, "outputs": [], "error": fault}
     except Exception as error:
         # A night's work outlives any one picture: what a network or a codec throws ends this item alone.
         logger.exception("%s failed", item.output)
         fault = error_body("internal_error", f"{type(error).__name__}: {error}")["error"]
-        return {**line, "status": "failed", "outputs": [], "error": fault}
+        return {**line, "status": "failed", "ended": False, "outputs": [], "error": fault}
     outputs = [str(Path(one["output"]).relative_to(terms.folder)) for one in written["results"]]
     return {**line, "status": "succeeded", "outputs": outputs, "error": None, **written}
 

@@ -1,6 +1,7 @@
 """What a batch is to do: the pictures of a folder, or the lines of a manifest."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -117,10 +118,10 @@ def _rows(source: Path) -> Iterator[Mapping[str, Any]]:
         # Spreadsheets put a byte order mark in front.
         text = source.read_text(encoding="utf-8-sig")
         if source.suffix.lower() == ".csv":
-            for row in csv.DictReader(text.splitlines(), strict=True):
+            for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
                 yield {name: value for name, value in row.items() if value not in (None, "")}
         else:
-            yield from (json.loads(line) for line in text.splitlines() if line.strip())
+            yield from (json.loads(line) for line in text.split("\n") if line.strip())
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidOption(f"{source} cannot be read: {error}", param="source") from error
 

@@ -36,6 +36,14 @@ class ServerUnavailable(EditError):
     code = "server_unavailable"
 
 
+class Refused(EditError):
+    """A request the server refused, with the code it gave; of an edit it says nothing."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(error["message"], param=error["param"])
+        self.code = error["code"]  # pyright: ignore[reportAttributeAccessIssue] - the code is the server's own
+
+
 @final
 class Server:
     """A server that edits, safe to use from several threads.
@@ -225,7 +233,7 @@ def _unreachable(error: httpx.TransportError) -> ServerUnavailable:
 
 def _refusal(response: httpx.Response) -> EditError:
     try:
-        return Ended(response.json()["error"])
+        return Refused(response.json()["error"])
     except (ValueError, KeyError, TypeError):
         return ServerUnavailable(f"the server answered {response.status_code}", param="server")
 

@@ -19,7 +19,8 @@ class Results:
     """``results.jsonl`` in a batch's folder; one process at a time holds it.
 
     Each line has `item`, `key` (what exactly was asked), `status` ("succeeded" or "failed"), `outputs`, `error` and
-    whatever was measured. A line that a crash cut short does not count.
+    whatever was measured; one that failed has `ended`, which is false where a server's edit may have gone on. A line
+    that a crash cut short does not count.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +44,7 @@ class Results:
             raise InvalidOption(f"another run works on {self._folder}", param="output") from None
         self._file.seek(0)
         text = self._file.read()
-        for line in map(_parsed, text.splitlines()):
+        for line in map(_parsed, text.split("\n")):
             if line is not None:
                 self._count(line)
         if text and not text.endswith("\n"):
@@ -62,7 +63,7 @@ class Results:
         return outputs is not None and all((self._folder / output).is_file() for output in outputs)
 
     def failures(self, key: str) -> int:
-        """Return how many times exactly this has failed."""
+        """Return how many edits of exactly this have ended without a picture."""
         return self._failures[key]
 
     def add(self, line: Mapping[str, Any]) -> None:
@@ -75,7 +76,7 @@ class Results:
     def _count(self, line: Mapping[str, Any]) -> None:
         if line["status"] == "succeeded":
             self._outputs[line["key"]] = line["outputs"]
-        else:
+        elif line.get("ended", True):
             self._failures[line["key"]] += 1
 
 

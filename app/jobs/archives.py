@@ -33,6 +33,33 @@ def zipped(store: Store, ids: list[str]) -> Iterator[bytes]:
     yield sink.taken()
 
 
+def zipped_session(store: Store, told: str, image: str, turns: list[Edit]) -> Iterator[bytes]:
+    """Yield a zip of a session as it grows: `told` as JSON, the picture it began with, and what its turns made."""
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("session.json", told)
+        picture = store.blobs.get(image)
+        archive.writestr(f"input.{SUFFIXES[picture_type(picture)]}", picture)
+        yield sink.taken()
+        for turn in turns:
+            images: list[dict[str, Any]] = (turn.result or {}).get("images", [])
+            for number, made in enumerate(images):
+                name = f"{turn.id}-{number}.{SUFFIXES[made['media_type']]}"
+                archive.writestr(name, store.blobs.get(made["file"]))
+                yield sink.taken()
+    yield sink.taken()
+
+
+def picture_type(data: bytes) -> str:
+    """Return a stored picture's media type from its first bytes.
+
+    The store knows contents, not uses: the same bytes may have come first as a file of no type.
+    """
+    if data.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/webp" if data.startswith(b"RIFF") else "image/jpeg"
+
+
 def edited_name(asked: str, suffix: str, taken: dict[str, int]) -> str:
     """Return the name of a result's file: that of what was sent, without its folders, and ``-edited``.
 

@@ -115,11 +115,14 @@ class Desk:
         fingerprint = order.fingerprint()
         with self._store.database.write() as rows:
             key = repeat_key_of(edit_id, repeat_key, fingerprint)
+            self._store.database.alone(rows, f"{tenant} {key}")
             if edit_id or repeat_key or retried:
                 hours = self._settings.idempotency_hours
                 known = find_repeated(rows, tenant, key, fingerprint, hours)
                 edit = rows.get(Edit, known) if known else None
                 if edit is not None:
+                    # A library repeats itself after each wait: from the latest time on, not from the first.
+                    note_repeat(rows, tenant, key, fingerprint, edit.id)
                     return Ticket(edit, repeated=True)
             if edit_id and rows.get(Edit, edit_id):
                 raise NotFound(f"there is no edit {edit_id} of yours, and the id is taken")
@@ -166,8 +169,6 @@ class Desk:
         """
         with self._store.database.read() as rows:
             edit = self.get(rows, tenant, edit_id)
-        if not edit.image:
-            raise Conflict("this edit has not begun; there is nothing to resume from")
         plan, regions = change.plan, change.regions
         if stage != "plan" and plan is None:
             plan = edit.plan
@@ -187,12 +188,18 @@ class Desk:
         )
 
     def remove(self, tenant: str, edit_id: str) -> None:
-        """Remove an edit, its events and every picture nothing else refers to."""
+        """Remove an edit, its events and every picture nothing else refers to; its session goes back to its parent."""
         with self._store.database.write() as rows:
-            if self.get(rows, tenant, edit_id).status not in FINISHED:
+            edit = self.get(rows, tenant, edit_id)
+            if edit.status not in FINISHED:
                 raise Conflict("this edit has not ended; cancel it first")
+            # Locked before it is asked what builds on the edit: a turn begins with this lock as well.
+            session = rows.scalar(select(Session).where(Session.id == edit.session_id).with_for_update())
             if rows.scalar(select(Edit.id).where(Edit.parent_id == edit_id).limit(1)):
                 raise Conflict("other turns build on this one; delete the session")
+            if session is not None:
+                session.head = edit.parent_id if session.head == edit_id else session.head
+                session.redo = [turn for turn in session.redo if turn != edit_id]
             remove_edits(self._store, rows, [edit_id])
         self._queue.erase([edit_id])
 
@@ -263,6 +270,8 @@ class Desk:
         session = rows.scalar(found.with_for_update())
         if session is None:
             raise NotFound(f"there is no session {order.session_id}", param="session_id")
+        if order.parent_id is not None and rows.get(Edit, order.parent_id) is None:
+            raise NotFound(f"there is no turn {order.parent_id} in this session", param="parent_id")
         if order.image is not None or order.parent_id is not None:
             return order
         unfinished = select(Edit.id).where(Edit.session_id == session.id, Edit.status.in_(UNFINISHED))
@@ -280,9 +289,12 @@ def repeat_key_of(chosen_id: str | None, repeat_key: str | None, fingerprint: st
 def find_repeated(rows: Rows, tenant: str, key: str, fingerprint: str, hours: float) -> str | None:
     """Return the id of what an equal request made before, or raise `RepeatMismatch` where another did."""
     known = rows.get(Repeat, (tenant, key))
+    if known is None:
+        return None
     # Without a key of the client's, only its library's own repetitions count, which come soon.
     lasting = _RETRIED_HOURS if key.startswith(_AUTOMATIC) else hours
-    if known is None or now() - known.created_at > lasting * 3600:
+    unfinished = select(Edit.id).where(Edit.id == known.resource, Edit.status.in_(UNFINISHED))
+    if now() - known.created_at > lasting * 3600 and rows.scalar(unfinished) is None:
         return None
     if known.fingerprint != fingerprint:
         raise RepeatMismatch("this idempotency key came with another request before", param="Idempotency-Key")

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import PIL.Image
 
-from app.pictures import Picture, decode, encode
+from app.pictures import Picture, Source, decode, encode
 from app.refusals import InvalidRequest
 
 _SIZE: Final = re.compile(r"(\d{1,5})x(\d{1,5})", re.ASCII)
@@ -31,5 +31,12 @@ def resized(data: bytes, size: str | None) -> bytes:
     height, width = picture.pixels.shape[:2]
     if wanted == (width, height):
         return data
-    pixels = np.asarray(PIL.Image.fromarray(picture.pixels).resize(wanted, PIL.Image.Resampling.LANCZOS))
-    return encode(pixels, Picture(pixels), format=picture.source.format.lower())
+    colour = picture.pixels
+    samples = colour if picture.alpha is None else np.dstack([colour, picture.alpha])
+    # Pillow weighs colours by their alpha, so that nothing of what is transparent shows at the edges.
+    made = np.asarray(PIL.Image.fromarray(samples).resize(wanted, PIL.Image.Resampling.LANCZOS))
+    pixels = np.ascontiguousarray(made[:, :, :3])
+    alpha = None if picture.alpha is None else np.ascontiguousarray(made[:, :, 3])
+    profile = picture.source.icc_profile
+    like = Picture(pixels, alpha, Source(mode="RGB" if alpha is None else "RGBA", icc_profile=profile))
+    return encode(pixels, like, format=picture.source.format.lower())

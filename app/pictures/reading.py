@@ -168,9 +168,10 @@ def _with_keyed_alpha(
     samples: NDArray[np.uint8], container: Container, warnings: list[str]
 ) -> NDArray[np.uint8]:
     """Append the alpha channel that PNG's one transparent colour stands for."""
-    key = np.frombuffer(container.transparency or b"", ">u2")
-    if len(key) != samples.shape[2]:
+    said = container.transparency or b""
+    if len(said) != 2 * samples.shape[2]:
         raise InvalidImage("the PNG file is damaged: its transparent colour makes no sense", param="image")
+    key = np.frombuffer(said, ">u2")
     # The key is given in the file's own depth, the samples are 8 bits by now.
     key = key >> 8 if container.depth == 16 else key * (255 // (2**container.depth - 1))
     opaque = (samples != key).any(axis=2)

@@ -16,7 +16,7 @@ from app.jobs.queue import now
 from app.refusals import InvalidRequest
 from app.routes.files import add_file, find_file
 from app.routes.shapes import inlined
-from app.schemas import ENDS, FILE_ID, Metadata, Strict, WebhookAddress, WebhookEvents
+from app.schemas import ENDS, FILE_ID, Metadata, Strict, Text, WebhookAddress, WebhookEvents
 from app.services import Services
 from app.store.records import new_id
 from app.store.retention import remove_files
@@ -29,7 +29,7 @@ class BatchBody(Strict):
 
     input_file_id: str = Field(pattern=FILE_ID)
     endpoint: Literal["/v1/edits", "/v1/images/edits"]
-    completion_window: str = Field(default="24h", max_length=16)
+    completion_window: Text = Field(default="24h", max_length=16)
     metadata: Metadata | None = None
     webhook: WebhookAddress | None = None
     webhook_events_filter: WebhookEvents = ENDS
@@ -92,6 +92,7 @@ def take_in(
             return before, True
     batch = _from_form(services, caller, body) if body.files else _from_file(services, caller, body)
     with services.store.database.write() as rows:
+        services.store.database.alone(rows, f"{caller.tenant} {key}")
         if (before := known(rows)) is not None:
             # The same request came twice at the same time.
             remove_files(services.store, rows, batch.details["made"])

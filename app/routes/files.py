@@ -14,7 +14,7 @@ from app.jobs.answers import output_lines
 from app.jobs.queue import now
 from app.refusals import InvalidRequest, NotFound
 from app.routes.shapes import PROBLEMS
-from app.schemas import FILE_ID
+from app.schemas import FILE_ID, TEXT
 from app.services import Services, Shared
 from app.store.records import new_id
 from app.store.tables import File
@@ -102,15 +102,22 @@ async def upload_file(services: Shared, caller: Writer, request: Request) -> dic
 def list_files(
     services: Shared,
     caller: Reader,
-    purpose: Annotated[str | None, Query(max_length=64)] = None,
+    purpose: Annotated[str | None, Query(max_length=64, pattern=TEXT)] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after: Annotated[str | None, Query(pattern=FILE_ID)] = None,
 ) -> dict[str, Any]:
     """List files, newest first."""
     with services.store.database.read() as rows:
-        found = select(File).where(File.tenant == caller.tenant).order_by(File.created_at.desc(), File.id)
+        found = select(File).where(File.tenant == caller.tenant)
         if purpose:
             found = found.where(File.purpose == purpose)
-        files = rows.scalars(found.limit(limit + 1)).all()
+        if after:
+            last = find_file(rows, caller, after)
+            found = found.where(
+                (File.created_at < last.created_at)
+                | ((File.created_at == last.created_at) & (File.id < last.id))
+            )
+        files = rows.scalars(found.order_by(File.created_at.desc(), File.id.desc()).limit(limit + 1)).all()
     data = [file_view(file) for file in files[:limit]]
     return {"object": "list", "data": data, "has_more": len(files) > limit}
 

@@ -13,6 +13,7 @@ from app.access import Caller, Reader, Writer
 from app.bodies import read_body
 from app.compatible import MODELS, Asked, ImageEditBody, image_edit, require_model
 from app.jobs.answers import images_answer, usage
+from app.jobs.resizing import resized
 from app.links import read_token, sign
 from app.problems import error_body
 from app.refusals import Ended, NotFound, Unfinished
@@ -69,18 +70,21 @@ async def edit_image(
 
 
 @public.get("/links/{token}", response_class=Response)
-def follow_link(services: Shared, token: Annotated[str, Path(max_length=300)]) -> Response:
-    """Return the picture a link of a result stands for."""
-    edit_id, number = read_token(services.secret, token)
-    with services.store.database.read() as rows:
-        edit = rows.get(Edit, edit_id)
-    images: list[dict[str, Any]] = (edit.result or {}).get("images", []) if edit else []
-    if number >= len(images):
-        raise NotFound("this link is not valid, or no longer")
-    data = services.store.blobs.get(images[number]["file"])
-    return Response(
-        data, media_type=images[number]["media_type"], headers={"Cache-Control": "private, max-age=3600"}
-    )
+async def follow_link(services: Shared, token: Annotated[str, Path(max_length=300)]) -> Response:
+    """Return the picture a link of a result stands for, in the size that was asked for."""
+
+    def work() -> Response:
+        edit_id, number = read_token(services.secret, token)
+        with services.store.database.read() as rows:
+            edit = rows.get(Edit, edit_id)
+        images: list[dict[str, Any]] = (edit.result or {}).get("images", []) if edit else []
+        if edit is None or number >= len(images):
+            raise NotFound("this link is not valid, or no longer")
+        data = resized(services.store.blobs.get(images[number]["file"]), edit.request.get("size"))
+        headers = {"Cache-Control": "private, max-age=3600"}
+        return Response(data, media_type=images[number]["media_type"], headers=headers)
+
+    return await to_thread.run_sync(work, limiter=services.decoders)
 
 
 async def finished(services: Services, edit_id: str) -> Edit:

@@ -1,20 +1,18 @@
 """`/v1/sessions`: conversations about one picture, whose history is a tree."""
 
-import io
 import json
-import zipfile
 from typing import Annotated, Any
 
 import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Rows
 
 from app.access import Caller, Reader, Writer
 from app.bodies import read_body
-from app.jobs.archives import SUFFIXES
+from app.jobs.archives import picture_type, zipped_session
 from app.jobs.queue import now
 from app.orders import edit_body, prepare, read_picture_ref
 from app.pictures import decode
@@ -207,13 +205,48 @@ def redo(services: Shared, caller: Writer, session_id: SessionId) -> dict[str, A
 
 
 @router.get("/{session_id}/compare")
-def compare(
+async def compare(
     services: Shared, caller: Reader, session_id: SessionId, a: Node = None, b: Node = None
 ) -> dict[str, Any]:
     """Measure how two turns' pictures differ; a turn left out is the picture the session began with."""
+
+    def work() -> dict[str, Any]:
+        with services.store.database.read() as rows:
+            session = find_session(rows, caller, session_id)
+            first, second = (_made(rows, session, node) for node in (a, b))
+        return _compared(services, first, second)
+
+    return {
+        "object": "comparison",
+        "a": a,
+        "b": b,
+        **await to_thread.run_sync(work, limiter=services.decoders),
+    }
+
+
+@router.get("/{session_id}/input", response_class=Response)
+def get_session_input(services: Shared, caller: Reader, session_id: SessionId) -> Response:
+    """Return the picture the session began with."""
     with services.store.database.read() as rows:
         session = find_session(rows, caller, session_id)
-        digests = [_made(rows, session, node) for node in (a, b)]
+    data = services.store.blobs.get(session.image)
+    return Response(data, media_type=picture_type(data))
+
+
+@router.get("/{session_id}/export", response_class=StreamingResponse)
+def export(services: Shared, caller: Reader, session_id: SessionId) -> StreamingResponse:
+    """Return a zip of every picture and the whole tree as JSON."""
+    with services.store.database.read() as rows:
+        session = find_session(rows, caller, session_id)
+        turns = _turns(rows, session_id)
+        told = {**session_view(session), "turns": [edit_view(rows, services.queue, turn) for turn in turns]}
+    text = json.dumps(told, ensure_ascii=False, indent=2)
+    parts = zipped_session(services.store, text, session.image, turns)
+    headers = {"Content-Disposition": f'attachment; filename="{session_id}.zip"'}
+    return StreamingResponse(parts, media_type="application/zip", headers=headers)
+
+
+def _compared(services: Services, *digests: str) -> dict[str, Any]:
     limit = services.settings.max_pixels
     first, second = (decode(services.store.blobs.get(digest), max_pixels=limit).pixels for digest in digests)
     delta = np.abs(first.astype(np.int16) - second).max(axis=2)
@@ -226,53 +259,7 @@ def compare(
             int(columns_changed[-1]) + 1,
             int(rows_changed[-1]) + 1,
         ]
-    return {
-        "object": "comparison",
-        "a": a,
-        "b": b,
-        "changed_fraction": float((delta > 0).mean()),
-        "max_delta": int(delta.max()),
-        "box": box,
-    }
-
-
-@router.get("/{session_id}/input", response_class=Response)
-def get_session_input(services: Shared, caller: Reader, session_id: SessionId) -> Response:
-    """Return the picture the session began with."""
-    with services.store.database.read() as rows:
-        session = find_session(rows, caller, session_id)
-    data = services.store.blobs.get(session.image)
-    return Response(data, media_type=_picture_type(data))
-
-
-@router.get("/{session_id}/export", response_class=Response)
-def export(services: Shared, caller: Reader, session_id: SessionId) -> Response:
-    """Return a zip of every picture and the whole tree as JSON."""
-    out = io.BytesIO()
-    with services.store.database.read() as rows, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        session = find_session(rows, caller, session_id)
-        turns = _turns(rows, session_id)
-        told = {**session_view(session), "turns": [edit_view(rows, services.queue, turn) for turn in turns]}
-        archive.writestr("session.json", json.dumps(told, ensure_ascii=False, indent=2))
-        picture = services.store.blobs.get(session.image)
-        archive.writestr(f"input.{SUFFIXES[_picture_type(picture)]}", picture)
-        for turn in turns:
-            images: list[dict[str, Any]] = (turn.result or {}).get("images", [])
-            for number, image in enumerate(images):
-                name = f"{turn.id}-{number}.{SUFFIXES[image['media_type']]}"
-                archive.writestr(name, services.store.blobs.get(image["file"]))
-    headers = {"Content-Disposition": f'attachment; filename="{session_id}.zip"'}
-    return Response(out.getvalue(), media_type="application/zip", headers=headers)
-
-
-def _picture_type(data: bytes) -> str:
-    """Return a stored picture's media type from its first bytes.
-
-    The store knows contents, not uses: the same bytes may have come first as a file of no type.
-    """
-    if data.startswith(b"\x89PNG"):
-        return "image/png"
-    return "image/webp" if data.startswith(b"RIFF") else "image/jpeg"
+    return {"changed_fraction": float((delta > 0).mean()), "max_delta": int(delta.max()), "box": box}
 
 
 def _turns(rows: Rows, session_id: str) -> list[Edit]:

@@ -71,6 +71,11 @@ class Database:
                 session.connection().exec_driver_sql("BEGIN IMMEDIATE")
             yield session
 
+    def alone(self, rows: Session, what: str) -> None:
+        """Wait for every other transaction that named the same before; SQLite has one writer at a time anyway."""
+        if not self.sqlite:
+            rows.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": what})
+
     def version(self) -> int:
         """Return a number that differs once anybody has changed anything; on PostgreSQL it always does.
 

@@ -12,9 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 import app.bootstrap
+import app.commands.remote
 from app.cli import cli
 from app.commands.manifest import read_items
-from app.commands.remote import Server
+from app.commands.remote import Refused, Server, ServerUnavailable
+from app.refusals import Ended
 from brushedit.errors import EditError, InvalidOption
 from tests.server import cluster, pixels, png
 from tests.stub_agent import StubAgent
@@ -135,6 +137,20 @@ def test_manifests_as_json_lines_and_as_csv(folder, tmp_path, agent):
     assert agent.edits[0].options.seed == 3
     assert (out / "deep" / "er" / "b.webp").read_bytes()[8:12] == b"WEBP"
     assert [line["error"]["code"] for line in lines(out) if line["error"]] == ["invalid_image"]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\v", "\n"])
+def test_a_line_of_words_may_hold_what_ends_lines_elsewhere(separator, folder, tmp_path, agent):
+    said = f"first{separator}second"
+    (folder / "m.jsonl").write_text(
+        json.dumps({"image": "a.png", "instruction": said, "output": "a\x85.png"}, ensure_ascii=False)
+    )
+    (folder / "m.csv").write_text(f'image,instruction\na.png,"{said}"\n')
+    assert [item.instruction for item in read_items(folder / "m.jsonl", "")] == [said]
+    assert [item.instruction for item in read_items(folder / "m.csv", "")] == [said]
+    words = ("batch", folder / "m.jsonl", "-o", tmp_path / "out", "--json")
+    assert summary(run(*words))["succeeded"] == 1
+    assert summary(run(*words))["skipped"] == 1
 
 
 @pytest.mark.parametrize(
@@ -260,6 +276,41 @@ def test_a_failed_item_is_painted_again_and_a_finished_one_is_not(service, folde
         (tmp_path / "out" / "results.jsonl").unlink()
         assert summary(run(*words, code=1))["succeeded"] == 2
         assert len(client.get("/v1/edits?limit=100").json()["data"]) == before + 1
+
+
+def test_an_edit_that_may_be_finished_is_asked_for_again_and_not_anew(folder, tmp_path, monkeypatch):
+    keys = []
+
+    class Lost:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def edit(self, task):
+            keys.append(task.key)
+            raise faults.pop(0)
+
+    taken = {"message": "", "param": None}
+    faults = [
+        ServerUnavailable("gone"),
+        Refused({"code": "invalid_api_key", **taken}),
+        OSError("the connection broke"),
+        Ended({"code": "target_not_found", **taken}),
+        Refused({"code": "idempotency_mismatch", **taken}),
+        ServerUnavailable("gone"),
+    ]
+    monkeypatch.setattr(app.commands.remote, "Server", Lost)
+    (folder / "m.jsonl").write_text(json.dumps({"image": "a.png", "instruction": "x"}))
+    words = ("batch", folder / "m.jsonl", "-o", tmp_path / "out", "--server", "http://127.0.0.1:9")
+    while faults:
+        run(*words, code=1)
+    assert len(set(keys[:4])) == 1
+    assert len(set(keys[3:])) == 3
 
 
 def test_edit_says_and_writes_the_same_here_and_there(service, folder, tmp_path, agent):

@@ -209,6 +209,8 @@ def test_ids_are_bounded(http_client, edit_id):
         {"box": "[1,2,3,1e99]"},
         {"points": json.dumps([{"x": 1, "y": 1}] * 100)},
         {"plan": '{"steps": [{"kind": "explode"}]}'},
+        {"options": "5"},
+        {"options": '[["steps", 5]]'},
         {"parent_id": "edit_" + "0" * 32},
         {"webhook": "http://127.0.0.1/hook"},
     ],
@@ -217,6 +219,35 @@ def test_ids_are_bounded(http_client, edit_id):
 def test_absurd_values_are_refused(http_client, fields):
     response = edit(http_client, png(), **fields)
     assert response.status_code == 400, response.text
+
+
+@pytest.mark.parametrize("steps", ["abc", "1.5", "9" * 5000])
+def test_previews_of_an_absurd_number_of_steps_are_refused(http_client, steps):
+    asked = {"prompt": "x", "stream": "true", "partial_images": "2", "steps": steps}
+    response = http_client.post(
+        "/v1/images/edits", files={"image": ("a.png", png(), "image/png")}, data=asked
+    )
+    assert code(response) == (400, "invalid_request")
+
+
+def test_base64_with_foreign_letters_is_refused(http_client):
+    image = "data:image/png;base64,é"
+    assert code(http_client.post("/v1/edits", json={"image": image, "instruction": "x"})) == (
+        400,
+        "invalid_request",
+    )
+
+
+def test_a_fork_of_what_is_not_there_is_refused(http_client):
+    made = http_client.post("/v1/sessions", files={"image": ("a.png", png(), "image/png")}).json()
+    first, waiting = (
+        http_client.post(f"/v1/sessions/{made['id']}/turns", json={"instruction": "x"}).json()["id"]
+        for _ in range(2)
+    )
+    mask = {"mask": "data:image/png;base64," + base64.b64encode(png()).decode()}
+    assert code(http_client.post(f"/v1/edits/{waiting}/fork", json=mask)) == (409, "conflict")
+    empty = {"plan": {"steps": []}, "caption": "a"}
+    assert code(http_client.post(f"/v1/edits/{first}/fork", json=empty)) == (400, "invalid_request")
 
 
 def test_masks_must_fit(http_client):
@@ -292,6 +323,8 @@ def test_listed_hosts_are_fetched_and_every_redirect_is_checked(tmp_path, peer):
         f"{here}/redirect?to={here}/redirect?to={here}/redirect?to={here}/redirect?to={here}/redirect?to={here}/",
         f"{here}/large",
         f"http://user:pass@127.0.0.1:{peer}/",
+        f"{here}/é.png",
+        f"{here}/redirect?to={here}/%C3%A9.png?é",
     ):
         with pytest.raises(AddressNotAllowed):
             fetch(settings, bad, param="image")
@@ -354,3 +387,19 @@ def test_logs_hold_no_words_pictures_or_keys(tmp_path, caplog):
     assert "POST /v1/edits 202" in text
     assert "private" not in text
     assert key not in text
+
+
+def test_a_character_that_a_database_cannot_store_is_refused(http_client):
+    form = {"image": ("a.png", png(), "image/png")}
+    made = http_client.post("/v1/sessions", files=form).raise_for_status().json()
+    answers = [
+        http_client.post("/v1/sessions", files=form, data={"title": "a\0b"}),
+        http_client.patch(f"/v1/sessions/{made['id']}", json={"title": "a\0b"}),
+        edit(http_client, png(), instruction="a\0b"),
+        http_client.get("/v1/files", params={"purpose": "a\0b"}),
+    ]
+    assert [code(answer) for answer in answers] == [(400, "invalid_request")] * 4
+    file = http_client.post(
+        "/v1/files", files={"file": ("a\0b.png", png(), "image/png")}, data={"purpose": "vision"}
+    )
+    assert "\0" not in file.raise_for_status().json()["filename"]

@@ -58,7 +58,7 @@ def test_images_edit_masked_several_and_sized(sdk):
         changed = (pixels(data) != pixels(image)).any(axis=2)
         assert changed[:4, :4].all()
         assert changed.sum() == 16
-    sized = sdk.images.edit(image=("a.png", image), prompt="x", size="64x48")
+    sized = sdk.images.edit(image=("a.png", image), prompt="x", size="64x48", input_fidelity="high")
     assert pixels(base64.b64decode(sized.data[0].b64_json)).shape == (48, 64, 3)
 
 
@@ -67,6 +67,10 @@ def test_images_edit_by_link(sdk):
     url = answer.data[0].url
     with urllib.request.urlopen(url) as response:
         assert pixels(response.read()).shape == (24, 32, 3)
+    sized = sdk.images.edit(image=("a.png", png()), prompt="x", response_format="url", size="64x48")
+    assert sized.size == "64x48"
+    with urllib.request.urlopen(sized.data[0].url) as response:
+        assert pixels(response.read()).shape == (48, 64, 3)
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(url[:-3] + "AAA")
     assert refused.value.code == 404
@@ -129,6 +133,8 @@ def test_files(sdk):
     assert sdk.files.retrieve(file.id).id == file.id
     assert sdk.files.content(file.id).read() == b"some bytes"
     assert file.id in [one.id for one in sdk.files.list()]
+    more = [sdk.files.create(file=("a", b"more"), purpose="evals").id for _ in range(3)]
+    assert [one.id for one in sdk.files.list(limit=2, purpose="evals")] == more[::-1]
     assert sdk.files.delete(file.id).deleted
     with pytest.raises(openai.NotFoundError):
         sdk.files.retrieve(file.id)

@@ -277,6 +277,12 @@ def test_a_transparent_colour_becomes_an_alpha_channel(depth, colour, rows, key)
     np.testing.assert_array_equal(result.pixels, picture.pixels)
 
 
+@pytest.mark.parametrize("key", [b"", b"\0", b"\0\7\0", b"\0\7\0\7"])
+def test_a_transparent_colour_of_another_length_is_refused(key):
+    with pytest.raises(InvalidImage, match="transparent colour"):
+        decode(raw_png(8, 0, 2, 1, b"\0\7\x08", (b"tRNS", key)))
+
+
 def test_chunks_that_define_the_colours_are_kept_and_text_is_not():
     chunks = [(b"gAMA", struct.pack(">I", 45455)), (b"sRGB", b"\0"), (b"tEXt", b"Comment\0secret")]
     picture = decode(raw_png(8, 0, 1, 1, b"\0\5", *chunks))

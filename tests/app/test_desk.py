@@ -1,0 +1,100 @@
+"""What the desk accepts, joins and removes; no worker runs, and an edit ends when the test says so."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+
+from app.jobs.desk import Order
+from app.refusals import NotFound
+from app.services import build_services
+from app.settings import Settings
+from app.store.tables import Edit, Repeat, Session
+from tests.server import png
+
+
+@pytest.fixture
+def services(tmp_path):
+    made = build_services(Settings(data=tmp_path))
+    made.store.database.migrate()
+    yield made
+    made.queue.close()
+    made.store.database.close()
+
+
+def settle(services, edit_id):
+    with services.store.database.read() as rows:
+        attempt = rows.get_one(Edit, edit_id).attempt
+    assert services.ledger.settle(edit_id, attempt, "succeeded")
+
+
+def let_pass(services, seconds):
+    with services.store.database.write() as rows:
+        rows.execute(update(Repeat).values(created_at=Repeat.created_at - seconds))
+
+
+def test_a_library_joins_an_edit_however_long_it_takes(services):
+    order = Order(request={"instruction": "x"}, image=png())
+    edit_id = services.desk.accept("one", order).edit.id
+
+    def again():
+        return services.desk.accept("one", order, retried=True)
+
+    let_pass(services, 3600)
+    assert again().edit.id == edit_id
+    let_pass(services, 600)
+    settle(services, edit_id)
+    # It ended while the library was about to ask once more.
+    assert again().edit.id == edit_id
+    let_pass(services, 600)
+    assert again().edit.id == edit_id
+    let_pass(services, 1000)
+    assert not again().repeated
+
+
+@pytest.fixture
+def turns(services):
+    """Two turns of a session, made one on the other."""
+    image = Order(request={"instruction": "a"}, image=png(), session_title="a")
+    first = services.desk.accept("one", image).edit
+    settle(services, first.id)
+    turn = Order(request={"instruction": "b"}, image=None, session_id=first.session_id)
+    second = services.desk.accept("one", turn).edit
+    settle(services, second.id)
+    return first, second, turn
+
+
+def session_of(services, edit):
+    with services.store.database.read() as rows:
+        return rows.get_one(Session, edit.session_id)
+
+
+def test_a_session_goes_back_when_its_latest_turn_is_removed(services, turns):
+    first, second, turn = turns
+    services.desk.remove("one", second.id)
+    assert session_of(services, first).head == first.id
+    assert services.desk.accept("one", turn).edit.parent_id == first.id
+
+
+def test_a_session_without_turns_begins_anew(services, turns):
+    first, second, turn = turns
+    for edit in (second, first):
+        services.desk.remove("one", edit.id)
+    assert session_of(services, first).head is None
+    assert services.desk.accept("one", turn).edit.image == first.image
+
+
+def test_a_removed_turn_is_not_done_again(services, turns):
+    first, second, _ = turns
+    with services.store.database.write() as rows:
+        session = rows.get_one(Session, first.session_id)
+        session.head, session.redo = first.id, [second.id]
+    services.desk.remove("one", second.id)
+    assert (session_of(services, first).head, session_of(services, first).redo) == (first.id, [])
+
+
+def test_nothing_is_built_on_a_turn_that_is_removed_meanwhile(services, turns):
+    _, second, turn = turns
+    services.desk.remove("one", second.id)
+    with pytest.raises(NotFound, match="there is no turn"):
+        services.desk.accept("one", replace(turn, parent_id=second.id))
