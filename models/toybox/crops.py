@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from brushedit.training.masks import box_around, brush
 from brushedit.types import Image, Mask
 from models.toybox.captions import EMPTY, background_caption, local_caption, scene_caption, things_caption
+from models.toybox.edits import given_room
 from models.toybox.rendering import layers, render, uncovered
 from models.toybox.scenes import Scene, Thing, View, sample_scene
 
@@ -26,6 +27,9 @@ NATIVE = 64
 
 SHAPES: tuple[tuple[int, int], ...] = ((64, 64), (72, 56), (56, 72))
 """Heights and widths of crops: the shapes that framing makes of holes and pictures of 1:1, 3:4 and 4:3."""
+
+ROOMS = (1.0, 1.0, 4 / 3, 3 / 2, 3 / 4)
+"""Width over height of the places that are given to things, by words or by what stood there before."""
 
 SHAPE_ODDS = (0.6, 0.15, 0.25)
 
@@ -112,8 +116,15 @@ def _crop(rng: np.random.Generator, scene: Scene, shape: tuple[int, int]) -> Cro
 
 
 def _thing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop:
-    """Draw a thing to be added or changed: the hole is a box around it, its outline, or a blob."""
+    """Draw a thing to be added or changed: the hole is its given place, a box around it, its outline, or a blob."""
     scene, index = _in_front(scene, thing)
+    if rng.random() < 0.4:
+        # Nothing but the words must tell what a place is for: the outline of a box around a thing does.
+        room = given_room(thing, float(rng.choice(ROOMS)))
+        view = frame(scene, room, shape, context=rng.uniform(0.2, 0.6))
+        hole = _inside(room, view, shape)
+        subject = layers(scene, *shape, view)[index].visible
+        return Crop(_drawn(scene, view, shape), hole, subject, _named(rng, [thing], scene))
     view = frame(scene, thing.window, shape, context=rng.uniform(0.3, 0.65))
     image, subject = _drawn(scene, view, shape), layers(scene, *shape, view)[index].visible
     hole = subject
@@ -192,6 +203,19 @@ def _empty(rng: np.random.Generator, scene: Scene) -> str:
 
 def _drawn(scene: Scene, view: View, shape: tuple[int, int]) -> Image:
     return render(scene, *shape, view)
+
+
+def _inside(room: View, view: View, shape: tuple[int, int]) -> Mask:
+    """Return the pixels of a window that a rectangle of the scene covers."""
+    height, width = shape
+    across, down = width / view.width, height / view.height
+    rows = np.clip(np.rint([(room.y0 - view.y0) * down, (room.y1 - view.y0) * down]), 0, height).astype(int)
+    columns = np.clip(np.rint([(room.x0 - view.x0) * across, (room.x1 - view.x0) * across]), 0, width).astype(
+        int
+    )
+    hole = np.zeros(shape, np.bool_)
+    hole[rows[0] : rows[1], columns[0] : columns[1]] = True
+    return hole
 
 
 def _grown(mask: Mask, pixels: int) -> Mask:

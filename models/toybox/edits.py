@@ -200,6 +200,15 @@ def fitted(kind: Kind, color: Color, frame: View, pose: int = 0) -> Thing:
     )
 
 
+def given_room(thing: Thing, aspect: float) -> View:
+    """Return the rectangle of an aspect ratio (width over height) that a thing is `fitted` into."""
+    window = thing.window
+    height = max(_AIR[0] * window.width / aspect, _AIR[1] * window.height)
+    y1 = window.y1 + (_AIR[1] - 1) / 2 * window.height
+    x = window.middle[0]
+    return View(x - aspect * height / 2, y1 - height, x + aspect * height / 2, y1)
+
+
 def aired(window: View, scene: View) -> View:
     """Return the rectangle, inside a scene's, whose `fitted` thing of the same kind takes this window."""
     wide, high = (_AIR[0] - 1) / 2 * window.width, (_AIR[1] - 1) / 2 * window.height

@@ -20,6 +20,15 @@ RED_CUBE = Thing(Kind.CUBE, Color.RED, 0.8, 0.85, 0.35)
 SCENE = Scene(Background.GRASS, (RED_BALL, RED_CUBE, BLUE_BALL))
 
 
+@given(st.sampled_from(Kind), st.integers(0, 5), st.sampled_from([1.0, 4 / 3, 3 / 4]))
+def test_a_thing_given_its_room_is_fitted_where_it_was(kind: Kind, pose: int, aspect: float) -> None:
+    thing = Thing(kind, Color.RED, 0.5, 0.7, 0.3, pose=pose)
+    room = edits.given_room(thing, aspect)
+    assert room.width / room.height == pytest.approx(aspect)
+    fitted = edits.fitted(kind, Color.RED, room, pose)
+    assert (fitted.x, fitted.y, fitted.size) == pytest.approx((thing.x, thing.y, thing.size))
+
+
 @pytest.mark.parametrize(
     ("target", "where", "meant"),
     [
