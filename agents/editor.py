@@ -118,7 +118,9 @@ class Editor:
             yield Located(number, region)
             with clock.timed("locate"):
                 own = [
-                    region if number in regions else self._own(region, picture, pictures[0], step, request)
+                    region
+                    if number in regions or picture is pictures[0]
+                    else self._own(region, picture, step, request)
                     for picture in pictures
                 ]
 
@@ -157,12 +159,8 @@ class Editor:
             )
         return plan
 
-    def _own(
-        self, region: Region, picture: Image, first: Image, step: EditStep, request: EditRequest
-    ) -> Region:
-        """Return a step's region in one sample's picture; `region` is that in the `first`'s."""
-        if picture is first:
-            return region
+    def _own(self, region: Region, picture: Image, step: EditStep, request: EditRequest) -> Region:
+        """Return a step's region in another sample's picture; `region` is that in the first one's."""
         try:
             return self._locator.locate(picture, step, request)
         except TargetNotFound:

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar, final
@@ -23,6 +23,7 @@ from app.jobs.webhooks import NOT_DELIVERED, Letter, Webhooks
 from app.refusals import InternalFault, WorkerLost
 from app.services import Services, build_services
 from app.settings import Settings
+from app.store.database import Database
 from app.store.records import Store, new_id
 from app.store.retention import sweep
 from app.store.tables import UNFINISHED, Batch, Edit, Worker
@@ -70,18 +71,7 @@ class WorkerProcess:
         heart = threading.Thread(target=self._beat, args=(store,), daemon=True)
         heart.start()
         agent = load_agent(self._settings)
-        DBOS(
-            config={
-                "name": "brushedit",
-                "system_database_url": self._settings.sql_url,
-                "system_database_engine": store.database.engine,
-                "serializer": DBOSPortableJSON,
-                "executor_id": self._id,
-                "application_version": VERSION,
-                "log_level": "WARNING",
-                "enable_otlp": False,
-            }
-        )
+        configure(self._settings, store.database, self._id)
         register(
             Stages(self._settings, store, services.ledger, agent),
             Batches(
@@ -190,15 +180,10 @@ def settle_ended(services: Services) -> int:
             .limit(_CHECKED_AT_ONCE)
         ).all()
     attempts = {row.id: row.attempt for row in found}
-    if not attempts:
-        return 0
-    ended = DBOS.list_workflows(
-        workflow_ids=list(attempts), status=_ENDED, load_input=False, load_output=False
-    )
     fault = WorkerLost("the service failed on this edit; its log says more under the edit's id")
     return sum(
-        services.ledger.settle(workflow.workflow_id, attempts[workflow.workflow_id], "failed", error=fault)
-        for workflow in ended
+        services.ledger.settle(edit_id, attempts[edit_id], "failed", error=fault)
+        for edit_id in _ended(attempts)
     )
 
 
@@ -208,16 +193,38 @@ def settle_batches(services: Services) -> None:
         open_ended = select(Batch.id, Batch.status).where(Batch.status.in_(("validating", "cancelling")))
         found = rows.execute(open_ended.limit(_CHECKED_AT_ONCE)).all()
     expansions = {f"expand_{row.id}": row.id for row in found if row.status == "validating"}
-    if expansions:
-        ended = DBOS.list_workflows(
-            workflow_ids=list(expansions), status=_ENDED, load_input=False, load_output=False
-        )
-        fault = InternalFault("the service failed on this batch; its log says more under the batch's id")
-        for workflow in ended:
-            services.ledger.fail_batch(expansions[workflow.workflow_id], fault)
+    fault = InternalFault("the service failed on this batch; its log says more under the batch's id")
+    for expansion in _ended(expansions):
+        services.ledger.fail_batch(expansions[expansion], fault)
     for row in found:
         if row.status == "cancelling":
             services.ledger.settle_batch(row.id)
+
+
+def _ended(workflows: Collection[str]) -> list[str]:
+    """Return those workflows that have ended, in whatever way."""
+    if not workflows:
+        return []  # DBOS would list all there are
+    ended = DBOS.list_workflows(
+        workflow_ids=list(workflows), status=_ENDED, load_input=False, load_output=False
+    )
+    return [workflow.workflow_id for workflow in ended]
+
+
+def configure(settings: Settings, database: Database, worker_id: str) -> None:
+    """Set DBOS up to carry out what is queued in a database, as the worker of this id."""
+    DBOS(
+        config={
+            "name": "brushedit",
+            "system_database_url": settings.sql_url,
+            "system_database_engine": database.engine,
+            "serializer": DBOSPortableJSON,
+            "executor_id": worker_id,
+            "application_version": VERSION,
+            "log_level": "WARNING",
+            "enable_otlp": False,
+        }
+    )
 
 
 def register(stages: Stages, batches: Batches, webhooks: Webhooks) -> None:

@@ -53,13 +53,4 @@ class Finished:
     result: EditResult
 
 
-@dataclass(frozen=True)
-class Failed:
-    """The edit cannot be done; nothing was changed."""
-
-    code: str
-    message: str
-    param: str | None = None
-
-
-Event: TypeAlias = Planned | Located | Denoised | Blended | Finished | Failed
+Event: TypeAlias = Planned | Located | Denoised | Blended | Finished

@@ -131,9 +131,9 @@ class OpenAiVlm:
                         if reply.status == 200:
                             return reply.body
                         problem = f"answered with status {reply.status}{self._hint(reply)}"
-                        other = _amended(question, reply) if reply.status == _BAD_REQUEST else question
-                        if other is not question:
-                            question = other
+                        amended = _amended(question, reply)
+                        if amended:
+                            question = amended
                             continue
                         if reply.status not in _RETRIED:
                             break
@@ -173,8 +173,10 @@ def _fault(reply: _Reply) -> Mapping[str, Any]:
     return fault if isinstance(fault, dict) else {}
 
 
-def _amended(question: Mapping[str, Any], reply: _Reply) -> Mapping[str, Any]:
-    """Return the question as models ask for it that know a parameter by another name, or not; else the same."""
+def _amended(question: Mapping[str, Any], reply: _Reply) -> Mapping[str, Any] | None:
+    """Return the question as models want it that know a parameter by another name or not at all; else None."""
+    if reply.status != _BAD_REQUEST:
+        return None
     match _fault(reply).get("param"):
         case "max_tokens" if "max_tokens" in question:
             rest = {key: value for key, value in question.items() if key != "max_tokens"}
@@ -182,7 +184,7 @@ def _amended(question: Mapping[str, Any], reply: _Reply) -> Mapping[str, Any]:
         case "temperature" if "temperature" in question:
             return {key: value for key, value in question.items() if key != "temperature"}
         case _:
-            return question
+            return None
 
 
 def _left(limit: asyncio.Timeout) -> float:

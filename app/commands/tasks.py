@@ -12,8 +12,7 @@ from agents.plan_schema import plan_to_json
 from app import __version__
 from app.pictures import Picture, encode, encode_mask, replace_file
 from app.pictures.writing import format_named
-from app.refusals import InternalFault
-from brushedit.events import Event, Failed, Finished
+from brushedit.events import Event, Finished
 from brushedit.types import BlendReport, EditRequest, EditResult, Mask
 
 
@@ -103,13 +102,8 @@ class Here:
         """Carry out a task."""
         for event in self._agent.edit(task.request):
             yield event
-            match event:
-                case Finished(result=result):
-                    return self._made(task, result)
-                case Failed(code=code, message=message):
-                    raise InternalFault(f"{code}: {message}")
-                case _:
-                    pass
+            if isinstance(event, Finished):
+                return self._made(task, event.result)
         raise AssertionError("an edit ends with its result")
 
     def _made(self, task: Task, result: EditResult) -> Made:

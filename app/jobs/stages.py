@@ -21,7 +21,7 @@ from app.store.records import Store
 from app.store.tables import UNFINISHED, Edit
 from app.traces import span
 from brushedit.errors import EditError
-from brushedit.events import Blended, Denoised, Event, Failed, Finished, Located, Planned
+from brushedit.events import Blended, Denoised, Event, Finished, Located, Planned
 from brushedit.types import EditPlan, EditRequest, EditResult, Region
 
 logger = logging.getLogger(__name__)
@@ -195,8 +195,6 @@ class Stages:
                         self._keep(attempt, edit, picture, result)
                     case Planned():
                         pass
-                    case Failed(code=code, message=message):
-                        raise InternalFault(f"{code}: {message}")
         finally:
             # Closing is what stops the denoising loop.
             events.close()

@@ -23,6 +23,7 @@ from app.routes.edits import RepeatKey, sent_again
 from app.routes.shapes import PROBLEMS
 from app.schemas import BATCH_ID
 from app.services import Shared
+from app.store.records import newest_first
 from app.store.retention import remove_batch, remove_edits
 from app.store.tables import FINISHED, OPEN_BATCH, Batch, Edit
 from app.views import batch_view
@@ -60,9 +61,8 @@ def list_batches(
     """List batches, newest first."""
     with services.store.database.read() as rows:
         found = select(Batch).where(Batch.tenant == caller.tenant)
-        if after:
-            found = found.where(Batch.created_at < _find(rows, caller, after).created_at)
-        batches = rows.scalars(found.order_by(Batch.created_at.desc()).limit(limit + 1)).all()
+        last = _find(rows, caller, after) if after else None
+        batches = rows.scalars(newest_first(found, Batch, last).limit(limit + 1)).all()
         data = [batch_view(rows, batch) for batch in batches[:limit]]
     return {"object": "list", "data": data, "has_more": len(batches) > limit}
 

@@ -15,6 +15,7 @@ from app.refusals import NotFound
 from app.routes.shapes import EDIT_REQUEST, PROBLEMS, preferred_wait
 from app.schemas import EDIT_ID, ForkBody, TitleBody
 from app.services import Services, Shared
+from app.store.records import newest_first
 from app.store.tables import Edit, Happening
 from app.streams import edit_events, stream
 from app.views import edit_view
@@ -112,13 +113,8 @@ def list_edits(
     """List edits, newest first."""
     with services.store.database.read() as rows:
         found = select(Edit).where(Edit.tenant == caller.tenant, Edit.batch_id.is_(None))
-        if after:
-            last = services.desk.get(rows, caller.tenant, after)
-            found = found.where(
-                (Edit.created_at < last.created_at)
-                | ((Edit.created_at == last.created_at) & (Edit.id < last.id))
-            )
-        edits = rows.scalars(found.order_by(Edit.created_at.desc(), Edit.id.desc()).limit(limit + 1)).all()
+        last = services.desk.get(rows, caller.tenant, after) if after else None
+        edits = rows.scalars(newest_first(found, Edit, last).limit(limit + 1)).all()
         data = [edit_view(rows, services.queue, edit) for edit in edits[:limit]]
     return {"object": "list", "data": data, "has_more": len(edits) > limit}
 

@@ -16,7 +16,7 @@ from app.refusals import InvalidRequest, NotFound
 from app.routes.shapes import PROBLEMS
 from app.schemas import FILE_ID, TEXT
 from app.services import Services, Shared
-from app.store.records import new_id
+from app.store.records import new_id, newest_first
 from app.store.tables import File
 
 router = APIRouter(prefix="/v1/files", tags=["files"], responses=PROBLEMS)
@@ -111,13 +111,8 @@ def list_files(
         found = select(File).where(File.tenant == caller.tenant)
         if purpose:
             found = found.where(File.purpose == purpose)
-        if after:
-            last = find_file(rows, caller, after)
-            found = found.where(
-                (File.created_at < last.created_at)
-                | ((File.created_at == last.created_at) & (File.id < last.id))
-            )
-        files = rows.scalars(found.order_by(File.created_at.desc(), File.id.desc()).limit(limit + 1)).all()
+        last = find_file(rows, caller, after) if after else None
+        files = rows.scalars(newest_first(found, File, last).limit(limit + 1)).all()
     data = [file_view(file) for file in files[:limit]]
     return {"object": "list", "data": data, "has_more": len(files) > limit}
 

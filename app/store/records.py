@@ -3,9 +3,9 @@
 import secrets
 import time
 from collections.abc import Iterable
-from typing import final
+from typing import TypeVar, final
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -13,12 +13,21 @@ from sqlalchemy.orm import Session
 from app.settings import Settings
 from app.store.blobs import BlobStore, digest_of
 from app.store.database import Database
-from app.store.tables import Blob, BlobUse
+from app.store.tables import Batch, Blob, BlobUse, Edit, File
+
+Listed = TypeVar("Listed", Edit, File, Batch)
 
 
 def new_id(prefix: str) -> str:
     """Return an id nobody can guess, such as edit_… (128 bits)."""
     return f"{prefix}_{secrets.token_hex(16)}"
+
+
+def newest_first(found: Select[Listed], table: type[Listed], after: Listed | None) -> Select[Listed]:
+    """Order what a list shows, and leave out `after` and what came before it in the list."""
+    if after is not None:
+        found = found.where(tuple_(table.created_at, table.id) < (after.created_at, after.id))
+    return found.order_by(table.created_at.desc(), table.id.desc())
 
 
 @final

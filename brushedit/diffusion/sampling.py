@@ -56,15 +56,15 @@ def schedule(scheduler: Any, options: PaintOptions, device: torch.device) -> Ten
         More steps than the scheduler can take.
     """
     most = int(scheduler.config["num_train_timesteps"])
+    if options.steps >= most:
+        # Some solvers divide by the distance of two steps, which would be zero.
+        raise InvalidOption(f"steps must be below the {most} that the base was trained with", param="steps")
     try:
         scheduler.set_timesteps(options.steps, device=device)
     except ValueError as fault:
         raise InvalidOption(
             f"this scheduler cannot take {options.steps} steps: {fault}", param="steps"
         ) from fault
-    if options.steps >= most:
-        # Some solvers divide by the distance of two steps, which would be zero.
-        raise InvalidOption(f"steps must be below the {most} that the base was trained with", param="steps")
     run = max(1, min(options.steps, int(options.steps * options.strength)))
     return scheduler.timesteps[(options.steps - run) * scheduler.order :]
 

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from brushedit.evaluation.metrics import psnr, ssim
 from brushedit.types import Box, Candidate, EditKind, Image, Mask, Region
 from models.toybox.edits import Change, Edit
-from models.toybox.readings import is_gone, read_background, read_thing
+from models.toybox.readings import read_background, read_new_thing, read_thing
 from models.toybox.rendering import bounds, layers, render
 from models.toybox.scenes import Color, Scene, Thing, View, view_of
 from models.toybox.scores import FOUND, ChangeScore, Task
@@ -109,7 +109,7 @@ def _judge(
     allowed = shown.allowed
     if task is Task.REMOVE:
         gone = [change.before.things[i] for i in change.targets]
-        removed = all(is_gone(shown.picture, shown.scene, thing) for thing in gone)
+        removed = all(read_thing(shown.picture, shown.scene, thing)[0] is None for thing in gone)
         if detecting is not None:
             sighted = not any(_sighted(detecting, shown, change.before, i, None) for i in change.targets)
     elif task is Task.BACKGROUND:
@@ -162,8 +162,8 @@ def _read(change: Change, shown: _Shown, located: Region | None) -> list[_Readin
         if truth not in shown.scene.things:
             continue
         scene = shown.scene.without((shown.scene.things.index(truth),))
-        new = task_of(change) is not Task.RECOLOR
-        ranked = read_thing(shown.picture, scene, truth, _frame(change, located), new=new)
+        read = read_thing if task_of(change) is Task.RECOLOR else read_new_thing
+        ranked = read(shown.picture, scene, truth, _frame(change, located))
         allowed = next(
             thing
             for thing in ranked

@@ -42,9 +42,11 @@ _POSES: Final = {kind: 1 if kind in (Kind.BALL, Kind.CYLINDER, Kind.CONE) else P
 
 
 def read_thing(
-    picture: Image, scene: Scene, expected: Thing, frame: View | None = None, *, new: bool = True
+    picture: Image, scene: Scene, expected: Thing, frame: View | None = None
 ) -> tuple[Thing | None, ...]:
-    """Return what may stand at a place, the most likely first.
+    """Return what may stand in the place of something as large, the most likely first.
+
+    Small things are not looked for: some speck fits almost any ground that is not painted to perfection.
 
     Parameters
     ----------
@@ -56,21 +58,28 @@ def read_thing(
         What is to be seen there.
     frame : View or None
         The rectangle that was repainted, if it is another one than `expected` asks for.
-    new : bool
-        Whether the thing may be of any size and stand anywhere in the frame, or takes the place of one as large.
 
     Returns
     -------
     tuple of Thing or None
         None (nothing stands there), every colour of `expected`, and every kind, colour and pose that fills the
-        frame, by rising L2 distance between the picture's samples in the frame and the true render's. Of a new
-        thing smaller ones too; and the nearest of each kind, and of `expected`'s kind and colour, are moved and sized
-        as suits them best: what shape it has hangs neither on its size nor on where in the frame it stands.
+        frame, by rising L2 distance between the picture's samples in the frame and the true render's.
+    """
+    place = frame or aired(expected.window, scene.window)
+    return tuple(sorted([None, *_guesses(expected, place, _FULL)], key=_distances(picture, scene, place)))
+
+
+def read_new_thing(
+    picture: Image, scene: Scene, expected: Thing, frame: View | None = None
+) -> tuple[Thing | None, ...]:
+    """Return what may stand at a place where something new was to appear, the most likely first.
+
+    As `read_thing`, but of any size and anywhere in the frame: what shape a thing has hangs neither on its size nor
+    on where it stands. The nearest of each kind, and of `expected`'s kind and colour, are moved and sized as suits
+    them best.
     """
     place = frame or aired(expected.window, scene.window)
     distance = _distances(picture, scene, place)
-    if not new:
-        return tuple(sorted([None, *_guesses(expected, place, _FULL)], key=distance))
     guesses = tuple(_guesses(expected, place, _SHARES))
 
     def nearest(some: Iterable[Thing]) -> Thing:
@@ -79,16 +88,6 @@ def read_thing(
     best = [nearest(guess for guess in guesses if guess.kind is kind) for kind in Kind]
     wanted = nearest(g for g in guesses if g.kind is expected.kind and g.color is expected.color)
     return tuple(sorted([None, *guesses, *best, wanted], key=distance))
-
-
-def is_gone(picture: Image, scene: Scene, thing: Thing) -> bool:
-    """Return whether a place looks more like the scene without a thing than like it with anything as large there.
-
-    Small things are not looked for: some speck fits almost any ground that is not painted to perfection.
-    """
-    place = aired(thing.window, scene.window)
-    distance = _distances(picture, scene, place)
-    return all(distance(None) <= distance(guess) for guess in _guesses(thing, place, _FULL))
 
 
 def _distances(picture: Image, scene: Scene, place: View) -> Callable[[Thing | None], float]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from brushedit import masks
 from brushedit.errors import EditError
-from brushedit.events import Event, Failed, Finished, Located, Planned
+from brushedit.events import Event, Finished, Located, Planned
 from brushedit.options import PaintOptions
 from brushedit.types import BlendReport, EditPlan, EditRequest, EditStep, Image, Region
 from models.toybox.edits import Edit
@@ -47,7 +47,7 @@ def score(
     ----------
     example : Example
     editing : callable
-        See `Editing`. An `EditError`, raised or as `Failed`, is an outcome.
+        See `Editing`. An `EditError` is an outcome.
     side : int
         The picture's height in pixels.
     options : PaintOptions or None
@@ -149,8 +149,6 @@ def _run(editing: Editing, request: EditRequest, regions: Mapping[int, Region]) 
                     located[event.step] = event.region
                 case Finished():
                     result, report = event.result.images[0], event.result.reports[0]
-                case Failed():
-                    code = event.code
                 case _:
                     pass
     except EditError as error:

@@ -1,5 +1,7 @@
 import pytest
 
+from app.services import build_services
+from app.settings import Settings
 from tests.server import cluster
 
 
@@ -15,3 +17,13 @@ def service(tmp_path_factory):
 def client(service):
     with service.client() as client:
         yield client
+
+
+@pytest.fixture
+def services(tmp_path):
+    """What the routes share, in this process; no worker runs beside it."""
+    made = build_services(Settings(data=tmp_path, heartbeat=0.05))
+    made.store.database.migrate()
+    yield made
+    made.queue.close()
+    made.store.database.close()

@@ -7,19 +7,8 @@ from sqlalchemy import update
 
 from app.jobs.desk import Order
 from app.refusals import NotFound
-from app.services import build_services
-from app.settings import Settings
 from app.store.tables import Edit, Repeat, Session
 from tests.server import png
-
-
-@pytest.fixture
-def services(tmp_path):
-    made = build_services(Settings(data=tmp_path))
-    made.store.database.migrate()
-    yield made
-    made.queue.close()
-    made.store.database.close()
 
 
 def settle(services, edit_id):

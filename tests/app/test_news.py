@@ -7,21 +7,10 @@ from sqlalchemy.exc import OperationalError
 
 from app.access import LOCAL_TENANT, SCOPES, Caller
 from app.jobs.desk import Order
-from app.services import build_services
-from app.settings import Settings
 from app.streams import happenings
 from tests.server import png
 
 CALLER = Caller(LOCAL_TENANT, None, frozenset(SCOPES))
-
-
-@pytest.fixture
-def services(tmp_path):
-    made = build_services(Settings(data=tmp_path))
-    made.store.database.migrate()
-    yield made
-    made.queue.close()
-    made.store.database.close()
 
 
 @pytest.fixture

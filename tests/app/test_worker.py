@@ -3,22 +3,10 @@
 import threading
 import time
 
-import pytest
 from sqlalchemy import delete, select
 
-from app.services import build_services
-from app.settings import Settings
 from app.store.tables import Worker
 from app.worker import WorkerProcess
-
-
-@pytest.fixture
-def services(tmp_path):
-    made = build_services(Settings(data=tmp_path, heartbeat=0.05))
-    made.store.database.migrate()
-    yield made
-    made.queue.close()
-    made.store.database.close()
 
 
 def test_a_worker_that_was_struck_off_the_list_is_on_it_again(services):

@@ -25,6 +25,7 @@ from app.pictures import Picture, decode, encode
 from app.settings import Settings
 from app.store.database import Database
 from app.store.records import Store
+from app.worker import configure
 from brushedit.options import PaintOptions
 from brushedit.types import EditRequest
 from tests.server import ROOT, Cluster, cluster, png
@@ -137,17 +138,8 @@ def added_latency(made: Cluster, key: str, times: int) -> dict[str, float]:
 
 def carry_nothing_out(url: str) -> None:
     """Be a worker whose edits are four stages that do nothing, all else as in `app.worker`."""
-    DBOS(
-        config={
-            "name": "brushedit",
-            "system_database_url": url,
-            "system_database_engine": Database(url, waits_for_disk=False).engine,
-            "serializer": DBOSPortableJSON,
-            "application_version": VERSION,
-            "log_level": "WARNING",
-            "enable_otlp": False,
-        }
-    )
+    settings = Settings(database_url=url)
+    configure(settings, Database(url, waits_for_disk=False), "worker_that_carries_nothing_out")
 
     def edit(edit_id: str) -> str:
         for _ in range(4):
@@ -156,7 +148,7 @@ def carry_nothing_out(url: str) -> None:
 
     DBOS.workflow(name="edit", max_recovery_attempts=None)(edit)
     DBOS.launch()
-    DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=Settings().queue_poll)
+    DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=settings.queue_poll)
     print("ready", flush=True)
     sys.stdin.read()
 

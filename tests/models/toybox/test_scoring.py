@@ -9,7 +9,7 @@ import pytest
 
 from brushedit import blending, masks
 from brushedit.errors import PlanFailed, TargetNotFound
-from brushedit.events import Event, Failed, Finished, Located, Planned
+from brushedit.events import Event, Finished, Located, Planned
 from brushedit.types import (
     Box,
     Candidate,
@@ -24,7 +24,7 @@ from brushedit.types import (
 from models.toybox.edits import Change, aired
 from models.toybox.instructions import Example, sample_dialogue
 from models.toybox.judging import task_of
-from models.toybox.readings import is_gone, read_background, read_thing
+from models.toybox.readings import read_background, read_new_thing, read_thing
 from models.toybox.rendering import layers, render
 from models.toybox.scenes import Background, Color, sample_scene
 from models.toybox.scorecard import by_group, by_stage, contact_sheet, figures, to_json, to_text
@@ -259,16 +259,6 @@ def test_an_eager_agent_fails_where_it_should_have_declined() -> None:
     assert all(one.success == (one.expected == "edited") for one in told)
 
 
-def test_a_failure_as_an_event_counts_like_an_error() -> None:
-    def failing(request: EditRequest, regions: Mapping[int, Region]) -> Iterator[Event]:
-        yield Failed("mask_empty", "nothing")
-
-    example = next(example for example in examples() if example.outcome == "edited")
-    told = score(example, failing, side=SIDE).score
-    assert (told.outcome, told.code, told.success) == ("failed", "mask_empty", False)
-    assert not any(change.right for change in told.changes)
-
-
 def test_the_detector_judges_by_what_it_is_asked() -> None:
     example = next(e for e in examples() if e.edit and task_of(e.edit.changes[0]) == "recolour")
     assert example.edit is not None
@@ -301,11 +291,11 @@ def test_the_nearest_render_tells_every_kind_and_colour_even_noisily() -> None:
         thing = scene.things[0]
         picture = render(scene, 96, 96)
         noisy = np.clip(picture + rng.normal(0, 12, picture.shape), 0, 255).astype(np.uint8)
-        best = read_thing(noisy, scene.without((0,)), thing)[0]
+        best = read_new_thing(noisy, scene.without((0,)), thing)[0]
         assert best is not None
         assert (best.kind, best.color) == (thing.kind, thing.color)
         other = replace(thing, color=next(c for c in Color if c is not thing.color))
-        assert read_thing(render(scene.without((0,)), 96, 96), scene.without((0,)), other)[0] is None
+        assert read_new_thing(render(scene.without((0,)), 96, 96), scene.without((0,)), other)[0] is None
 
 
 def test_what_shape_a_thing_has_is_told_whatever_its_size_and_place_in_the_frame() -> None:
@@ -318,12 +308,12 @@ def test_what_shape_a_thing_has_is_told_whatever_its_size_and_place_in_the_frame
             shift = rng.uniform(-0.1, 0.1, 2) * (1 - share)
             other = replace(thing, size=share * thing.size, x=thing.x + shift[0], y=thing.y + shift[1])
             picture = cv2.GaussianBlur(render(scene.changed(0, other), 96, 96), (0, 0), 1.0)
-            best = read_thing(np.asarray(picture, np.uint8), empty, thing, frame)[0]
+            best = read_new_thing(np.asarray(picture, np.uint8), empty, thing, frame)[0]
             assert best is not None
             assert (best.kind, best.color) == (kind, thing.color)
         ground = cv2.GaussianBlur(render(empty, 96, 96), (0, 0), 1.0)
-        assert is_gone(np.asarray(ground, np.uint8), empty, thing)
-        assert not is_gone(render(scene, 96, 96), empty, thing)
+        assert read_thing(np.asarray(ground, np.uint8), empty, thing)[0] is None
+        assert read_thing(render(scene, 96, 96), empty, thing)[0] is not None
 
 
 def test_backgrounds_are_told_apart_by_renders_of_other_seeds() -> None:
