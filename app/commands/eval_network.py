@@ -97,7 +97,8 @@ def _painters(choice: "AgentChoice", seed: int, count: int) -> "tuple[list[Row],
     from models.toybox.probe import Task, cases, judge, paint
     from models.toybox.sheets import grid
 
-    conductor, sampling = load_painter(choice), find_profile(choice.profile).sampling
+    conductor, profile = load_painter(choice), find_profile(choice.profile)
+    sampling = profile.sampling
     rows: list[Row] = []
     strips: list[list[Image]] = []
     for task in Task:
@@ -105,7 +106,11 @@ def _painters(choice: "AgentChoice", seed: int, count: int) -> "tuple[list[Row],
         cells: list[Image] = []
         for number, case in enumerate(cases(task, seed, count)):
             options = PaintOptions(
-                sampling.steps, sampling.guidance, scheduler=sampling.scheduler, seed=number
+                sampling.steps,
+                sampling.guidance,
+                scheduler=sampling.scheduler,
+                seed=number,
+                context=profile.closeup if task.appears else None,
             )
             result, region = paint(conductor, case, options)
             for name, value in asdict(judge(case, result, region)).items():

@@ -81,7 +81,7 @@ def measure(way: Way, seed: int, count: int) -> Mapping[str, float]:
     lined: list[bool] = []
     closeup = find_profile("toybox").closeup
     for number, case in enumerate(chain(cases(Task.ADD, seed, count), cases(Task.REMOVE, seed, count))):
-        context = closeup if case.task is Task.ADD and closeup is not None else CONTEXT
+        context = closeup if case.task.appears and closeup is not None else CONTEXT
         frame = framing.frames(case.mask, native=NATIVE, multiple=8, context=context)[0]
         hole = framing.crop_mask(case.mask, frame)
         crop = _painted(way, framing.crop(case.image, frame), hole, case.caption, number)

@@ -118,7 +118,7 @@ def _crop(rng: np.random.Generator, scene: Scene, shape: tuple[int, int]) -> Cro
 def _thing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop:
     """Draw a thing to be added or changed: the hole is its given place, a box around it, its outline, or a blob."""
     scene, index = _in_front(scene, thing)
-    if rng.random() < 0.4:
+    if rng.random() < 0.7:
         # Nothing but the words must tell what a place is for: the outline of a box around a thing does.
         room = given_room(thing, float(rng.choice(ROOMS)))
         view = frame(scene, room, shape, context=rng.uniform(0.2, 0.6))

@@ -17,8 +17,10 @@ from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.options import PaintOptions
 from brushedit.types import Image, Mask
 from models.toybox.captions import local_caption
+from models.toybox.edits import aired, fitted, given_room
+from models.toybox.readings import read_new_thing, read_thing
 from models.toybox.rendering import bounds, layers, render, uncovered
-from models.toybox.scenes import Background, Color, Scene, Thing, sample_scene
+from models.toybox.scenes import Background, Color, Scene, Thing, View, sample_scene, view_of
 from models.toybox.shapes import Kind
 
 HEIGHT = 128
@@ -33,6 +35,11 @@ class Task(StrEnum):
     RECOLOR = "recolor"
     RESHAPE = "reshape"
     BACKGROUND = "background"
+
+    @property
+    def appears(self) -> bool:
+        """Whether a new shape appears: then the agent frames the hole closely."""
+        return self in (Task.ADD, Task.RESHAPE)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Verdict:
     psnr : float
         Of the painted region against the true picture, dB.
     kind, color : bool or None
-        Whether the nearest of the 48 true pictures, one for each kind and colour, has the right one.
+        Whether the nearest of the true pictures there might be (`read_thing`, `read_new_thing`) has the right one.
     gone : bool or None
         Whether the result is nearer to the scene without the thing than to the scene with it.
     background : bool or None
@@ -103,8 +110,10 @@ def judge(case: Case, result: Image, region: Mask) -> Verdict:
             return Verdict(psnr, background=_nearest_background(result, region) is case.truth.background)
         case _:
             assert case.thing
-            kind, color = _nearest_thing(case, result)
-            return Verdict(psnr, kind=kind is case.thing.kind, color=color is case.thing.color)
+            read = _read(case, result)
+            if read is None:
+                return Verdict(psnr, kind=False, color=False)
+            return Verdict(psnr, kind=read.kind is case.thing.kind, color=read.color is case.thing.color)
 
 
 def paint(conductor: BrushNetConductor, case: Case, options: PaintOptions) -> tuple[Image, Mask]:
@@ -129,7 +138,7 @@ def _case(rng: np.random.Generator, task: Task, scene: Scene) -> Case:
         case Task.REMOVE:
             truth, mask, subject = scene.without([index]), masks.grow(layer.touched, 1), None
         case Task.ADD:
-            truth, mask, subject = scene, _box(layer.visible, 2), thing
+            truth, mask, subject = scene, _filled(given_room(thing, 1.0), scene, size), thing
             scene = scene.without([index])
         case Task.RECOLOR:
             other = tuple(Color)[(tuple(Color).index(thing.color) + int(rng.integers(1, 8))) % 8]
@@ -137,9 +146,9 @@ def _case(rng: np.random.Generator, task: Task, scene: Scene) -> Case:
             truth, mask = scene.changed(index, subject), masks.grow(layer.visible, 1)
         case Task.RESHAPE:
             other = tuple(Kind)[(tuple(Kind).index(thing.kind) + int(rng.integers(1, 6))) % 6]
-            subject = replace(thing, kind=other)
-            truth = scene.changed(index, subject)
-            mask = _box(layer.visible | layers(truth, *size)[index].visible, 2)
+            room = aired(thing.window, scene.window)
+            subject = fitted(other, thing.color, room, thing.pose)
+            truth, mask = scene.changed(index, subject), _filled(room, scene, size)
         case Task.BACKGROUND:
             other = tuple(Background)[
                 (tuple(Background).index(scene.background) + int(rng.integers(1, 8))) % 8
@@ -149,29 +158,20 @@ def _case(rng: np.random.Generator, task: Task, scene: Scene) -> Case:
     return Case(task, render(scene, *size), mask, caption, truth, subject)
 
 
-def _box(mask: Mask, slack: int) -> Mask:
-    box = bounds(mask)
-    filled = np.zeros_like(mask)
-    filled[max(0, box.y0 - slack) : box.y1 + slack, max(0, box.x0 - slack) : box.x1 + slack] = True
+def _filled(room: View, scene: Scene, size: tuple[int, int]) -> Mask:
+    filled = np.zeros(size, dtype=np.bool_)
+    box = room.pixels(*size, scene.aspect)
+    filled[box.y0 : box.y1, box.x0 : box.x1] = True
     return filled
 
 
-def _nearest_thing(case: Case, result: Image) -> tuple[Kind, Color]:
-    size = case.image.shape[:2]
-    thing = case.thing
-    assert thing
-    index = case.truth.things.index(thing)
-    box = bounds(case.mask)
-    window = np.s_[box.y0 : box.y1, box.x0 : box.x1]
-    errors = {
-        (kind, color): _mean_square(
-            render(case.truth.changed(index, replace(thing, kind=kind, color=color)), *size)[window],
-            result[window],
-        )
-        for kind in Kind
-        for color in Color
-    }
-    return min(errors, key=lambda pair: errors[pair])
+def _read(case: Case, result: Image) -> Thing | None:
+    """Return what most likely stands where a thing should."""
+    assert case.thing
+    index = case.truth.things.index(case.thing)
+    read = read_thing if case.task is Task.RECOLOR else read_new_thing
+    frame = view_of(bounds(case.mask), *case.image.shape[:2], case.truth.aspect)
+    return read(result, case.truth.without([index]), case.thing, frame)[0]
 
 
 def _nearest_background(result: Image, region: Mask) -> Background:

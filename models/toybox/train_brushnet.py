@@ -40,7 +40,7 @@ class BrushNetRecipe:
     batch: int = 16
     dropped: float = 0.1
     hole_weight: float = 3.0
-    exponent: float = 0.5
+    exponent: float = 0.75
     things: float = 2.0
     steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=1e-3, warmup=100, hold=0.4, ema=0.998))
 
