@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from diffusers.models.embeddings import TextTimeEmbedding, TimestepEmbedding, Timesteps
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_blocks import DownBlock2D, UNetMidBlock2D, UpBlock2D
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -139,7 +139,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         _require("encoder_hid_dim_type", encoder_hid_dim_type, None)
         _require("brushnet_conditioning_channel_order", brushnet_conditioning_channel_order, "rgb")
         _require("global_pool_conditions", global_pool_conditions, False)
-        if addition_embed_type not in (None, "text_time"):
+        if addition_embed_type not in (None, "text", "text_time"):
             raise InvalidWeights(f"BrushNet config: addition_embed_type {addition_embed_type!r} is not known")
         layers = (
             (layers_per_block,) * levels if isinstance(layers_per_block, int) else tuple(layers_per_block)
@@ -150,7 +150,13 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         self.time_proj = Timesteps(stem, flip_sin_to_cos, freq_shift)
         self.time_embedding = TimestepEmbedding(stem, embedding, act_fn=act_fn)
         self.add_time_proj: Timesteps | None = None
-        self.add_embedding: TimestepEmbedding | None = None
+        self.add_embedding: TimestepEmbedding | TextTimeEmbedding | None = None
+        if addition_embed_type == "text":
+            if not isinstance(cross_attention_dim, int):
+                raise InvalidWeights("BrushNet config: text needs one cross_attention_dim")
+            self.add_embedding = TextTimeEmbedding(
+                cross_attention_dim, embedding, addition_embed_type_num_heads
+            )
         if addition_embed_type == "text_time":
             if addition_time_embed_dim is None or projection_class_embeddings_input_dim is None:
                 raise InvalidWeights("BrushNet config: text_time needs both of its embedding dimensions")
@@ -213,7 +219,10 @@ class BrushNetModel(ModelMixin, ConfigMixin):
 
     @property
     def reads_text(self) -> bool:
-        """Whether pooled text enters (SDXL): then the two guidance halves differ and cannot share an evaluation."""
+        """Whether text enters the time embedding, as it does the UNet's own.
+
+        The two guidance halves differ then and cannot share an evaluation.
+        """
         return self.add_embedding is not None
 
     @property
@@ -222,7 +231,12 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         return len(self.brushnet_down_blocks) + 1 + len(self.brushnet_up_blocks)
 
     def forward(
-        self, latents: Tensor, timestep: Tensor, conditioning: Tensor, sizes: SizeConditions | None = None
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        conditioning: Tensor,
+        text: Tensor | None = None,
+        sizes: SizeConditions | None = None,
     ) -> Features:
         """Return the features for one denoising step, unscaled.
 
@@ -234,10 +248,15 @@ class BrushNetModel(ModelMixin, ConfigMixin):
             () or (B,).
         conditioning : Tensor
             Masked picture's latent and the mask (1 = keep), (B, 5, h, w).
+        text : Tensor or None
+            States of the caption, (B, L, D); read by a network whose ``addition_embed_type`` is "text".
         sizes : SizeConditions or None
-            Needed by, and only by, a network that `reads_text`.
+            Read by one whose ``addition_embed_type`` is "text_time".
         """
-        emb = self._embedding(latents, timestep, sizes)
+        times = self.time_proj(timestep.to(latents.device).reshape(-1).expand(latents.shape[0]))
+        emb: Tensor = self.time_embedding(times.to(latents.dtype))
+        if self.add_embedding is not None:
+            emb = emb + self._added(self.add_embedding, text, sizes)
         hidden: Tensor = self.conv_in_condition(torch.cat([latents, conditioning], dim=1))
         skips = [hidden]
         for block in self.down_blocks:
@@ -260,15 +279,16 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         up = tuple(conv(state) for conv, state in zip(self.brushnet_up_blocks, states, strict=True))
         return Features(down, mid, up)
 
-    def _embedding(self, latents: Tensor, timestep: Tensor, sizes: SizeConditions | None) -> Tensor:
-        times = self.time_proj(timestep.to(latents.device).reshape(-1).expand(latents.shape[0]))
-        emb: Tensor = self.time_embedding(times.to(latents.dtype))
-        if self.add_embedding is None or self.add_time_proj is None:
-            return emb
+    def _added(self, embedding: nn.Module, text: Tensor | None, sizes: SizeConditions | None) -> Tensor:
+        if self.add_time_proj is None:
+            if text is None:
+                raise ValueError("this BrushNet needs the caption's states")
+            return embedding(text)
         if sizes is None:
             raise ValueError("this BrushNet needs pooled text and size conditions")
-        ids: Tensor = self.add_time_proj(sizes.time_ids.flatten()).reshape(sizes.pooled_text.shape[0], -1)
-        return emb + self.add_embedding(torch.cat([sizes.pooled_text, ids.to(latents.dtype)], dim=1))
+        pooled = sizes.pooled_text
+        ids: Tensor = self.add_time_proj(sizes.time_ids.flatten()).reshape(len(pooled), -1)
+        return embedding(torch.cat([pooled, ids.to(pooled.dtype)], dim=1))
 
     def _resnet(self, resnet: nn.Module, hidden: Tensor, emb: Tensor) -> Tensor:
         if self.training and self.is_gradient_checkpointing:
@@ -292,9 +312,6 @@ class BrushNetModel(ModelMixin, ConfigMixin):
             "up_block_types": ("UpBlock2D",) * levels,
             "conditioning_channels": unet.config["in_channels"] + MASK_CHANNELS,
         }
-        # A UNet that adds its text to the time embedding ("text") has a BrushNet that, as always, reads no text.
-        if fields["addition_embed_type"] == "text":
-            fields["addition_embed_type"] = None
         brushnet = cls(**fields)
         source = unet.state_dict()
         stem = source["conv_in.weight"]

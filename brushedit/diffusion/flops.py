@@ -77,7 +77,7 @@ def guided_step(size: int) -> StepCost:
         return torch.cat([tensor, tensor])
 
     with FlopCounterMode(display=False) as published:
-        features = brushnet(both(latents), timesteps[0], both(conditioning))
+        features = brushnet(both(latents), timesteps[0], both(conditioning), both(states))
         with features_added(
             unet, features.scaled(feature_scales(brushnet.site_count, 1.0, guess_mode=False))
         ):

@@ -132,7 +132,7 @@ def _forward(
     sample, t, states = recorded["sample"], recorded["timestep"], recorded["encoder_hidden_states"]
     added = {key.removeprefix("added."): value for key, value in recorded.items() if key.startswith("added.")}
     sizes = SizeConditions(added["text_embeds"], added["time_ids"]) if added else None
-    features = brushnet(sample, t, recorded["conditioning"], sizes)
+    features = brushnet(sample, t, recorded["conditioning"], sizes=sizes)
     features = features.scaled(feature_scales(brushnet.site_count, FORWARD_SCALE, guess_mode=False))
     for group, ours in (("down", features.down), ("up", features.up)):
         count = sum(key.startswith(f"{group}.") for key in recorded)

@@ -114,9 +114,9 @@ def denoise(
         acts = i / n >= options.control_start and (i + 1) / n <= options.control_end
         features = None
         if acts and options.preservation_scale > 0:
-            features = _features(brushnet, scaled, t, conditioning, sizes, guided, options.guess_mode).scaled(
-                scales
-            )
+            features = _features(
+                brushnet, scaled, t, conditioning, states, sizes, guided, options.guess_mode
+            ).scaled(scales)
         with features_added(unet, features) if features else nullcontext():
             prediction: Tensor = unet(
                 torch.cat([scaled] * 2) if guided else scaled,
@@ -139,17 +139,20 @@ def _features(
     scaled: Tensor,
     t: Tensor,
     conditioning: Tensor,
+    states: Tensor,
     sizes: SizeConditions | None,
     guided: bool,
     guess_mode: bool,
 ) -> Features:
     if not guided:
-        return brushnet(scaled, t, conditioning, sizes)
+        return brushnet(scaled, t, conditioning, states, sizes)
     if guess_mode:
-        conditional = sizes and SizeConditions(sizes.pooled_text[1:], sizes.time_ids[1:])
-        return brushnet(scaled, t, conditioning, conditional).conditional_only()
+        conditional = sizes and SizeConditions(
+            *(each.chunk(2)[1] for each in (sizes.pooled_text, sizes.time_ids))
+        )
+        return brushnet(scaled, t, conditioning, states.chunk(2)[1], conditional).conditional_only()
     if brushnet.reads_text:
-        return brushnet(torch.cat([scaled] * 2), t, torch.cat([conditioning] * 2), sizes)
+        return brushnet(torch.cat([scaled] * 2), t, torch.cat([conditioning] * 2), states, sizes)
     # Without text both halves would see the same input: one evaluation serves both (`features_added` repeats it).
     return brushnet(scaled, t, conditioning)
 

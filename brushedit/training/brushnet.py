@@ -93,7 +93,7 @@ class BrushNetBranch:
     def answer(self, noisy: Tensor, timesteps: Tensor, examples: Examples) -> Tensor:
         """See `Branch`."""
         sizes = examples.sizes
-        features = self.network(noisy, timesteps, examples.conditioning, sizes)
+        features = self.network(noisy, timesteps, examples.conditioning, examples.text, sizes)
         added = {"text_embeds": sizes.pooled_text, "time_ids": sizes.time_ids} if sizes else None
         with features_added(self._unet, features):
             return self._unet(noisy, timesteps, examples.text, added_cond_kwargs=added, return_dict=False)[0]

@@ -68,7 +68,7 @@ class NoiselessBranch:
 
     def answer(self, noisy: Tensor, timesteps: Tensor, examples: Examples) -> Tensor:
         """See `Branch`."""
-        features = self.network(torch.zeros_like(noisy), timesteps, examples.conditioning, None)
+        features = self.network(torch.zeros_like(noisy), timesteps, examples.conditioning, examples.text)
         with features_added(self._unet, features):
             return self._unet(noisy, timesteps, examples.text, return_dict=False)[0]
 

@@ -170,7 +170,8 @@ def _read(case: Case, result: Image) -> Thing | None:
     assert case.thing
     index = case.truth.things.index(case.thing)
     read = read_thing if case.task is Task.RECOLOR else read_new_thing
-    frame = view_of(bounds(case.mask), *case.image.shape[:2], case.truth.aspect)
+    height, width = case.image.shape[:2]
+    frame = view_of(bounds(case.mask), height, width, case.truth.aspect)
     return read(result, case.truth.without([index]), case.thing, frame)[0]
 
 

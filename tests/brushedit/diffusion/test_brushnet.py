@@ -134,7 +134,38 @@ def test_text_conditions_are_required_where_they_are_read():
     latents, conditioning = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 8, 8)
     with pytest.raises(ValueError, match="pooled text"):
         brushnet(latents, torch.tensor(1), conditioning)
-    brushnet(latents, torch.tensor(1), conditioning, SizeConditions(torch.randn(1, 24), torch.ones(1, 6)))
+    sizes = SizeConditions(torch.randn(1, 24), torch.ones(1, 6))
+    brushnet(latents, torch.tensor(1), conditioning, sizes=sizes)
+
+
+@torch.inference_mode()
+def test_a_branch_reads_text_as_its_unet_does():
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D",) * 2,
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=("UpBlock2D",) * 2,
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=24,
+        attention_head_dim=4,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+    )
+    brushnet = BrushNetModel.from_unet(unet).eval()
+    assert brushnet.reads_text
+    ours, base = brushnet.state_dict(), unet.state_dict()
+    read = [key for key in base if key.startswith("add_embedding.")]
+    assert read
+    assert all(torch.equal(ours[key], base[key]) for key in read)
+    torch.nn.init.eye_(brushnet.brushnet_mid_block.weight[:, :, 0, 0])
+    shown = torch.randn(1, 4, 8, 8), torch.tensor(1), torch.randn(1, 5, 8, 8)
+    with pytest.raises(ValueError, match="caption"):
+        brushnet(*shown)
+    words = torch.randn(1, 7, 24)
+    assert torch.equal(brushnet(*shown, words).mid, brushnet(*shown, words).mid)
+    assert not torch.allclose(brushnet(*shown, words).mid, brushnet(*shown, -words).mid)
 
 
 class TestLoading:
