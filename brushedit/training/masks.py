@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from brushedit.masks import from_box
 from brushedit.types import Box, Mask
 
 
@@ -74,16 +75,13 @@ def box_around(rng: np.random.Generator, mask: Mask, slack: float = 0.15) -> Mas
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     left, top, right, bottom = (int(side) for side in rng.integers(0, int(slack * longer) + 1, 4))
-    height, width = mask.shape
     box = Box(
-        max(0, int(columns[0]) - left),
-        max(0, int(rows[0]) - top),
-        min(width, int(columns[-1]) + 1 + right),
-        min(height, int(rows[-1]) + 1 + bottom),
+        int(columns[0]) - left,
+        int(rows[0]) - top,
+        int(columns[-1]) + 1 + right,
+        int(rows[-1]) + 1 + bottom,
     )
-    hole = np.zeros_like(mask)
-    hole[box.y0 : box.y1, box.x0 : box.x1] = True
-    return hole
+    return from_box(box, *mask.shape)
 
 
 def brush(rng: np.random.Generator, height: int, width: int) -> Mask:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from brushedit import masks
 from brushedit.types import EditKind, EditPlan, EditStep, Mask, NormalizedBox, Which
 from models.toybox.captions import EMPTY, background_caption, with_article
 from models.toybox.references import OBJECT, Reference, read_relation, resolve
@@ -70,10 +71,7 @@ class Change:
     def hole(self, height: int, width: int) -> Mask:
         """Return what has to be repainted: `frame`, a removed thing with its shadow, or else `mask`."""
         if self.frame is not None:
-            hole = np.zeros((height, width), dtype=np.bool_)
-            box = self.frame.pixels(height, width, self.before.aspect)
-            hole[box.y0 : box.y1, box.x0 : box.x1] = True
-            return hole
+            return masks.from_box(self.frame.pixels(height, width, self.before.aspect), height, width)
         return self.region(height, width) if self.step.kind is EditKind.REMOVE else self.mask(height, width)
 
     def region(self, height: int, width: int) -> Mask:

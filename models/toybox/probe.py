@@ -159,10 +159,7 @@ def _case(rng: np.random.Generator, task: Task, scene: Scene) -> Case:
 
 
 def _filled(room: View, scene: Scene, size: tuple[int, int]) -> Mask:
-    filled = np.zeros(size, dtype=np.bool_)
-    box = room.pixels(*size, scene.aspect)
-    filled[box.y0 : box.y1, box.x0 : box.x1] = True
-    return filled
+    return masks.from_box(room.pixels(*size, scene.aspect), *size)
 
 
 def _read(case: Case, result: Image) -> Thing | None:

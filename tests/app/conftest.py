@@ -20,9 +20,14 @@ def client(service):
 
 
 @pytest.fixture
-def services(tmp_path):
+def settings(tmp_path):
+    return Settings(data=tmp_path, heartbeat=0.05)
+
+
+@pytest.fixture
+def services(settings):
     """What the routes share, in this process; no worker runs beside it."""
-    made = build_services(Settings(data=tmp_path, heartbeat=0.05))
+    made = build_services(settings)
     made.store.database.migrate()
     yield made
     made.queue.close()

@@ -7,7 +7,6 @@ from sqlalchemy.exc import OperationalError
 from app.jobs.desk import Order
 from app.jobs.stages import Stages
 from app.refusals import QueueFull
-from app.services import build_services
 from app.settings import Settings
 from app.store.tables import Edit
 from tests.server import png
@@ -15,12 +14,8 @@ from tests.stub_agent import StubAgent
 
 
 @pytest.fixture
-def services(tmp_path):
-    made = build_services(Settings(data=tmp_path, queue_limit=60, tenant_queue_limit=50))
-    made.store.database.migrate()
-    yield made
-    made.queue.close()
-    made.store.database.close()
+def settings(tmp_path):
+    return Settings(data=tmp_path, queue_limit=60, tenant_queue_limit=50)
 
 
 def accept(services, tenant, **fields):
