@@ -1,13 +1,13 @@
 """Judging: what the final picture of an edit shows where each of its changes should be."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from brushedit.evaluation.metrics import psnr, ssim
 from brushedit.types import Box, Candidate, EditKind, Image, Mask, Region
 from models.toybox.edits import Change, Edit
-from models.toybox.readings import read_background, read_new_thing, read_thing
+from models.toybox.readings import covered, read_background, read_new_thing, read_thing
 from models.toybox.rendering import bounds, layers, render
 from models.toybox.scenes import Color, Scene, Thing, View, view_of
 from models.toybox.scores import FOUND, ChangeScore, Task
@@ -21,11 +21,15 @@ EQUAL: Final = 100.0
 
 @dataclass(frozen=True)
 class _Shown:
-    """A picture, the scene it shows as far as backgrounds go, and the nearest scene that the words allow."""
+    """A picture, the scene it most likely shows, the nearest scene that the words allow, and what was read by change.
+
+    Until things are read, both scenes are the true one but for their backgrounds.
+    """
 
     picture: Image
     scene: Scene
     allowed: Scene
+    readings: Mapping[int, Sequence["_Reading"]] = field(default_factory=dict)
 
 
 def judge_changes(
@@ -48,9 +52,9 @@ def judge_changes(
         Height and width.
     detecting : callable or None
     """
-    shown = None if result is None else _shown(edit, result)
+    shown = None if result is None else _shown(edit, located, result)
     return tuple(
-        _judge(change, located.get(i), shown, size, detecting) for i, change in enumerate(edit.changes)
+        _judge(i, change, located.get(i), shown, size, detecting) for i, change in enumerate(edit.changes)
     )
 
 
@@ -70,16 +74,27 @@ def task_of(change: Change) -> Task:
             return Task.RESHAPE if old.color is new.color else Task.REPLACE
 
 
-def _shown(edit: Edit, result: Image) -> _Shown:
-    """Tell which background is shown, where it was to change: no words say which beach."""
-    if not any(change.step.kind is EditKind.BACKGROUND for change in edit.changes):
-        return _Shown(result, edit.after, edit.after)
-    ranked = read_background(result, edit.after)
-    allowed = next(scene for scene in ranked if scene.background is edit.after.background)
-    return _Shown(result, ranked[0], allowed)
+def _shown(edit: Edit, located: Mapping[int, Region], result: Image) -> _Shown:
+    """Read the background, where it was to change (no words say which beach), then every new or changed thing."""
+    scene = allowed = edit.after
+    if any(change.step.kind is EditKind.BACKGROUND for change in edit.changes):
+        scene, *others = read_background(result, edit.after)
+        allowed = next(one for one in (scene, *others) if one.background is edit.after.background)
+    grounds = _Shown(result, scene, allowed)
+    readings = {
+        i: _read(change, grounds, located.get(i))
+        for i, change in enumerate(edit.changes)
+        if change.step.kind in (EditKind.ADD, EditKind.LOCAL)
+    }
+    for one in (one for some in readings.values() for one in some):
+        there, meant = scene.things.index(one.truth), allowed.things.index(one.truth)
+        scene = scene.without([there]) if one.first is None else scene.changed(there, one.first)
+        allowed = allowed.changed(meant, one.allowed)
+    return _Shown(result, scene, allowed, readings)
 
 
 def _judge(
+    number: int,
     change: Change,
     located: Region | None,
     shown: _Shown | None,
@@ -106,26 +121,27 @@ def _judge(
     color: bool | None = None
     shape: bool | None = None
     sighted: bool | None = None
-    allowed = shown.allowed
     if task is Task.REMOVE:
         gone = [change.before.things[i] for i in change.targets]
-        removed = all(read_thing(shown.picture, shown.scene, thing)[0] is None for thing in gone)
+        new = [i for i, thing in enumerate(shown.scene.things) if thing not in change.before.things]
+        untold = covered(shown.scene, new, *size)
+        removed = all(
+            read_thing(shown.picture, shown.scene, thing, untold=untold)[0] is None for thing in gone
+        )
         if detecting is not None:
             sighted = not any(_sighted(detecting, shown, change.before, i, None) for i in change.targets)
     elif task is Task.BACKGROUND:
         background = shown.scene.background is shown.allowed.background
     else:
-        readings = _read(change, shown, located)
+        readings = shown.readings[number]
         color = None if change.color_open else all(one.color is one.truth.color for one in readings)
         shape = all(one.first is not None and one.first.kind is one.truth.kind for one in readings)
-        for one in readings:
-            allowed = allowed.changed(allowed.things.index(one.truth), one.allowed)
         if detecting is not None:
             sighted = all(
-                _sighted(detecting, shown, allowed, allowed.things.index(one.allowed), change)
+                _sighted(detecting, shown, shown.allowed, shown.allowed.things.index(one.allowed), change)
                 for one in readings
             )
-    wanted = render(allowed, *size)
+    wanted = render(shown.allowed, *size)
     same = psnr(wanted, shown.picture, hole)
     return ChangeScore(
         task,

@@ -1,6 +1,6 @@
 """What a picture of the toy world shows, read off by the nearest of the true renders it might be."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Final
@@ -42,7 +42,7 @@ _POSES: Final = {kind: 1 if kind in (Kind.BALL, Kind.CYLINDER, Kind.CONE) else P
 
 
 def read_thing(
-    picture: Image, scene: Scene, expected: Thing, frame: View | None = None
+    picture: Image, scene: Scene, expected: Thing, frame: View | None = None, untold: Mask | None = None
 ) -> tuple[Thing | None, ...]:
     """Return what may stand in the place of something as large, the most likely first.
 
@@ -58,6 +58,9 @@ def read_thing(
         What is to be seen there.
     frame : View or None
         The rectangle that was repainted, if it is another one than `expected` asks for.
+    untold : Mask or None
+        Where the picture tells nothing of it, as something else stands there: nothing is compared there, and nothing
+        is looked for, but `expected`, that would be there for more than half.
 
     Returns
     -------
@@ -66,7 +69,11 @@ def read_thing(
         frame, by rising L2 distance between the picture's samples in the frame and the true render's.
     """
     place = frame or aired(expected.window, scene.window)
-    return tuple(sorted([None, *_guesses(expected, place, _FULL)], key=_distances(picture, scene, place)))
+    guesses = _guesses(expected, place, _FULL)
+    if untold is not None:
+        own = {replace(expected, color=color) for color in Color}
+        guesses = (guess for guess in guesses if guess in own or _told(guess, scene, untold))
+    return tuple(sorted([None, *guesses], key=_distances(picture, scene, place, untold)))
 
 
 def read_new_thing(
@@ -90,7 +97,9 @@ def read_new_thing(
     return tuple(sorted([None, *guesses, *best, wanted], key=distance))
 
 
-def _distances(picture: Image, scene: Scene, place: View) -> Callable[[Thing | None], float]:
+def _distances(
+    picture: Image, scene: Scene, place: View, untold: Mask | None = None
+) -> Callable[[Thing | None], float]:
     """Return what tells how far a picture is, at a place, from a scene with a thing, or with none."""
     height, width = picture.shape[:2]
     box = place.pixels(height, width, scene.aspect)
@@ -100,13 +109,23 @@ def _distances(picture: Image, scene: Scene, place: View) -> Callable[[Thing | N
     crop = picture[box.y0 : box.y1, box.x0 : box.x1]
     seen = np.asarray(cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     view = view_of(box, height, width, scene.aspect)
+    told = np.ones((rows, columns, 1), np.float32)
+    if untold is not None:
+        hidden = untold[box.y0 : box.y1, box.x0 : box.x1].astype(np.float32)
+        told[..., 0] -= cv2.resize(hidden, (columns, rows), interpolation=cv2.INTER_AREA)
 
     @cache
     def distance(thing: Thing | None) -> float:
         guess = scene if thing is None else scene.with_thing(thing)
-        return float(np.square(seen - render(guess, rows, columns, view)).sum())
+        return float((told * np.square(seen - render(guess, rows, columns, view))).sum())
 
     return distance
+
+
+def _told(thing: Thing, scene: Scene, untold: Mask) -> bool:
+    """Return whether at least half of a thing would be where a picture tells of it."""
+    whole = layers(scene.with_thing(thing), *untold.shape)[-1].full
+    return bool((whole & untold).sum() <= 0.5 * whole.sum())
 
 
 def _guesses(expected: Thing, place: View, shares: Sequence[float]) -> Iterator[Thing]:
@@ -173,6 +192,10 @@ def read_background(picture: Image, scene: Scene) -> tuple[Scene, ...]:
 
 def open_ground(scene: Scene, height: int, width: int) -> Mask:
     """Return where nothing but background is seen, shadows included, with a fringe around things left out."""
-    covered = [layer.visible for layer in layers(scene, height, width)]
-    things = np.logical_or.reduce(covered) if covered else np.zeros((height, width), dtype=np.bool_)
-    return ~masks.grow(things, _FRINGE)
+    return ~masks.grow(covered(scene, range(len(scene.things)), height, width), _FRINGE)
+
+
+def covered(scene: Scene, indices: Collection[int], height: int, width: int) -> Mask:
+    """Return where some of a scene's things are seen."""
+    seen = [layer.visible for i, layer in enumerate(layers(scene, height, width)) if i in indices]
+    return np.logical_or.reduce(seen) if seen else np.zeros((height, width), dtype=np.bool_)

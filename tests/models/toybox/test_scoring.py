@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -314,6 +315,39 @@ def test_what_shape_a_thing_has_is_told_whatever_its_size_and_place_in_the_frame
         ground = cv2.GaussianBlur(render(empty, 96, 96), (0, 0), 1.0)
         assert read_thing(np.asarray(ground, np.uint8), empty, thing)[0] is None
         assert read_thing(render(scene, 96, 96), empty, thing)[0] is not None
+
+
+@dataclass(frozen=True)
+class Shifting(Agent):
+    """Puts a thing a little beside where the truth has it, blurred, as a painter may; `keeping` the old one, too."""
+
+    keeping: bool = False
+
+    def paint(self, truth: Image, image: Image) -> Image:
+        assert self.example.edit is not None
+        removal, addition = self.example.edit.changes
+        new = addition.after.things[addition.targets[0]]
+        scene = addition.after.changed(addition.targets[0], replace(new, x=new.x + 0.06 * new.size))
+        if self.keeping:
+            scene = scene.with_thing(removal.before.things[removal.targets[0]])
+        return np.asarray(cv2.GaussianBlur(render(scene, SIDE, SIDE), (0, 0), 0.7), np.uint8)
+
+
+def test_an_old_thing_is_gone_where_a_new_one_like_it_stands_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SIDE", 128)
+    rng = np.random.default_rng(5)
+    asked: list[Example] = []
+    while len(asked) < 6:
+        example = sample_dialogue(rng)
+        if example.form in ("smaller", "moved") and example.edit and len(example.edit.changes) == 2:
+            removal, addition = example.edit.changes
+            if (removal.mask(SIDE, SIDE) & addition.hole(SIDE, SIDE)).any():
+                asked.append(example)
+    for keeping in (False, True):
+        told = [score(one, Shifting(one, keeping), side=SIDE).score.changes[0] for one in asked]
+        assert [change.removed for change in told] == [not keeping] * len(asked)
 
 
 def test_backgrounds_are_told_apart_by_renders_of_other_seeds() -> None:
