@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, final
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.refusals import InvalidRequest, WrongMediaType
 
@@ -32,6 +32,13 @@ class Body:
 
     fields: Mapping[str, Any]
     files: Mapping[str, tuple[Upload, ...]]
+
+
+@final
+class _Parser(MultiPartParser):
+    """Holds files in memory, where they are read to anyway: on a disk each piece of one costs a thread's wait."""
+
+    spool_max_size = _MAX_FIELD
 
 
 async def read_body(request: Request, max_depth: int) -> Body:
@@ -79,23 +86,29 @@ def _refuse_constant(name: str) -> Any:
 async def _read_form(request: Request, max_depth: int) -> Body:
     fields: dict[str, Any] = {}
     files: dict[str, list[Upload]] = {}
+    limits: dict[str, int] = {
+        "max_files": _MAX_FILES,
+        "max_fields": _MAX_FIELDS,
+        "max_part_size": _MAX_FIELD,
+    }
     try:
-        async with request.form(
-            max_files=_MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD
-        ) as form:
-            for name, value in form.multi_items():
-                name = name.removesuffix("[]")
-                if isinstance(value, UploadFile):
-                    upload = Upload(
-                        (value.filename or "").replace("\0", ""),
-                        await value.read(),
-                        value.content_type or "application/octet-stream",
-                    )
-                    files.setdefault(name, []).append(upload)
-                elif name in fields:
-                    raise InvalidRequest(f"the field {name} came twice", param=name)
-                else:
-                    fields[name] = parse_json(value, max_depth) if name in _JSON_FIELDS else value
+        form = await _Parser(request.headers, request.stream(), **limits).parse()
     except MultiPartException as error:
         raise InvalidRequest(f"the form cannot be read: {error.message}") from error
+    try:
+        for name, value in form.multi_items():
+            name = name.removesuffix("[]")
+            if isinstance(value, UploadFile):
+                upload = Upload(
+                    (value.filename or "").replace("\0", ""),
+                    await value.read(),
+                    value.content_type or "application/octet-stream",
+                )
+                files.setdefault(name, []).append(upload)
+            elif name in fields:
+                raise InvalidRequest(f"the field {name} came twice", param=name)
+            else:
+                fields[name] = parse_json(value, max_depth) if name in _JSON_FIELDS else value
+    finally:
+        await form.close()
     return Body(fields, {name: tuple(uploads) for name, uploads in files.items()})

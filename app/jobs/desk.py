@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final, final
 
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from app.jobs.ledger import Ledger
 from app.jobs.queue import INTERACTIVE, Queue, now
 from app.refusals import Conflict, NotFound, RepeatMismatch
 from app.settings import Settings
+from app.store.blobs import digest_of
 from app.store.records import Store, new_id
 from app.store.retention import remove_edits
 from app.store.tables import FINISHED, UNFINISHED, Edit, Happening, Repeat, Session
@@ -59,10 +61,15 @@ class Order:
     batch_id: str | None = None
     batch_index: int | None = None
 
+    @cached_property
+    def image_digest(self) -> str:
+        """What the picture is stored under, "" for what the parent turn made."""
+        return digest_of(self.image) if isinstance(self.image, bytes) else self.image or ""
+
     def fingerprint(self) -> str:
         """Return a digest of everything asked for, however it was written."""
-        image = hashlib.sha256(self.image).hexdigest() if isinstance(self.image, bytes) else self.image
-        mask = hashlib.sha256(self.mask).hexdigest() if self.mask else None
+        image = self.image_digest or None
+        mask = digest_of(self.mask) if self.mask else None
         asked = {key: value for key, value in self.request.items() if key not in _NOT_ASKED}
         parts = [asked, image, mask, self.plan, self.regions, self.session_id, self.parent_id, self.until]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=dict).encode()).hexdigest()
@@ -213,11 +220,11 @@ class Desk:
         order = self._on_its_branch(rows, tenant, order) if order.session_id else order
         request: dict[str, Any] = {**order.request, "origin": origin()}
         session_id = order.session_id
+        image = order.image_digest
         if isinstance(order.image, bytes):
-            image = self._store.keep(rows, edit_id, order.image, order.media_type)
-        else:
-            image = order.image or ""
-            self._store.use(rows, edit_id, [image] if image else [])
+            self._store.keep(rows, edit_id, order.image, order.media_type, image)
+        elif image:
+            self._store.use(rows, edit_id, [image])
         if order.session_title is not None:
             session_id = new_id("session")
             rows.add(

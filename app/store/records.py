@@ -50,13 +50,13 @@ class Store:
         self.database = Database(settings.sql_url, waits_for_disk=waits_for_disk)
         self.blobs = BlobStore(settings.blob_root)
 
-    def keep(self, session: Session, owner: str, data: bytes, media_type: str) -> str:
+    def keep(self, session: Session, owner: str, data: bytes, media_type: str, digest: str = "") -> str:
         """Store bytes on behalf of an owner, as part of the session's transaction; return their digest.
 
-        The bytes are written once the row is, so a removal that runs at the same time has either seen this use
-        or is over: its row lock is waited for.
+        It is computed where it is not known already. The bytes are written once the row is, so a removal that runs
+        at the same time has either seen this use or is over: its row lock is waited for.
         """
-        digest = digest_of(data)
+        digest = digest or digest_of(data)
         insert = sqlite_insert if self.database.sqlite else postgresql_insert
         session.execute(
             insert(Blob)

@@ -107,13 +107,13 @@ async def load(made: Cluster, keys: list[str], seconds: float) -> dict[str, obje
 
 def added_latency(made: Cluster, key: str, times: int) -> dict[str, float]:
     """Compare a multipart edit of 1 MP with decoding, calling the agent and encoding in this process."""
-    image = png(1024, 1024)
     direct, served = [], []
     headers = {"Authorization": f"Bearer {key}", "Prefer": "wait=30"}
     with httpx.Client(
         base_url=f"http://127.0.0.1:{made.port}", headers=headers, timeout=60, trust_env=False
     ) as client:
         for number in range(times):
+            image = png(1024, 1024, seed=number)
             began = time.perf_counter()
             picture: Picture = decode(image)
             request = EditRequest(picture.pixels, f"x {number}", options=PaintOptions(seed=1))
