@@ -3,6 +3,7 @@
 import re
 from typing import Final, final
 
+from agents.locator import ANYTHING
 from agents.ports import Detector
 from agents.wording import bare_noun
 from brushedit import masks
@@ -10,8 +11,6 @@ from brushedit.types import EditKind, EditStep, Image, Mask, Region
 
 _MOSTLY: Final = 0.7
 """Share of a detection's box that lies within the box of what was painted, if it is a sight of that."""
-
-_ANYTHING: Final = "object"
 
 _SUBJECT: Final = re.compile(
     r"\s*(?:[,.;:]|\b(?:on|in|at|with|under|over|behind|beside|near|next to|in front of|against)\b)"
@@ -56,7 +55,7 @@ class Critic:
                 return (seen[wanted - 1] if len(seen) >= wanted else 0.0) - self._floor
             case EditKind.REMOVE:
                 # What stands in its place may be of another colour, or nothing that has a name.
-                phrases = {step.target, bare_noun(step.target).split(" ")[-1], _ANYTHING}
+                phrases = {step.target, bare_noun(step.target).split(" ")[-1], ANYTHING}
                 seen = [score for phrase in sorted(phrases) for score in self._seen(image, painted, phrase)]
                 return self._floor - max(seen, default=0.0)
             case EditKind.BACKGROUND | EditKind.GLOBAL:

@@ -27,6 +27,9 @@ from brushedit.types import (
     require_mask,
 )
 
+ANYTHING: Final = "object"
+"""What a detector is asked for to find all there is."""
+
 _SUBJECTS: Final = re.compile(r"\s*(?:,|\band\b)\s*")
 
 
@@ -101,7 +104,7 @@ class Locator:
     def _find(self, image: Image, step: EditStep, request: EditRequest) -> Region:
         if request.box is not None or request.points:
             thing, score = self._segmenter.segment(image, _clipped(request.box, image), request.points)
-            return Region(hole(thing, step), scores=(score,), things=thing)
+            return Region(self._hole(image, step, [thing]), scores=(score,), things=thing)
         candidates = self._detect(image, step.target)
         chosen = self._choose(image, candidates, step, request.which or step.which)
         return self._segment(image, step, candidates, chosen)
@@ -195,12 +198,29 @@ class Locator:
             *(self._segmenter.segment(image, candidates[index].box, ()) for index in chosen), strict=True
         )
         return Region(
-            np.logical_or.reduce([hole(thing, step) for thing in things]),
+            self._hole(image, step, things),
             tuple(candidates),
             tuple(chosen),
             tuple(scores),
             np.logical_or.reduce(things),
         )
+
+    def _hole(self, image: Image, step: EditStep, things: Sequence[Mask]) -> Mask:
+        """Return what has to be repainted for things of a step; what goes beyond them spares what else is seen."""
+        meant = np.logical_or.reduce(things)
+        beyond = np.logical_or.reduce([hole(thing, step) for thing in things]) & ~meant
+        room, ample = masks.bounding_box(beyond), 0.5 * np.count_nonzero(beyond)
+        if room is None:
+            return meant
+        for other in self._above_floor(image, ANYTHING):
+            if other.box.intersection(room).empty:
+                continue
+            seen = self._segmenter.segment(image, other.box, ())[0]
+            # What is mostly one of the things is that thing or a part of it; what fills the room is what it stands on.
+            own = np.count_nonzero(seen & meant) > 0.5 * np.count_nonzero(seen)
+            if not own and np.count_nonzero(seen & beyond) <= ample:
+                beyond &= ~seen
+        return meant | beyond
 
 
 def require_guidance(request: EditRequest) -> None:

@@ -153,7 +153,7 @@ def test_a_persons_plan_alone_resumes_at_locating() -> None:
     plan = EditPlan((EditStep(EditKind.REMOVE, "ball", "a beach"),))
     result_of(list(editor.edit(replace(REQUEST, plan=plan))))
     assert model.prompts == []
-    assert detector.asked == ["ball"]
+    assert detector.asked == ["ball", "object"]
 
 
 def test_a_persons_invalid_plan_is_refused_by_name() -> None:

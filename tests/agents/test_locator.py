@@ -285,7 +285,7 @@ def test_a_missing_anchor_is_named() -> None:
 def test_a_lone_target_needs_no_words_and_no_anchor() -> None:
     detector = NamedBoxes(cube=[(LEFT, 0.9)])
     assert found(Locator(detector, FilledBoxes()), step(where="right of the cone")) == Box(*LEFT)
-    assert detector.asked == ["cube"]
+    assert detector.asked == ["cube", "object"]
 
 
 def test_the_instructors_box_picks_among_equals() -> None:
@@ -336,12 +336,36 @@ def test_a_persons_which_leaves_nothing_open() -> None:
     assert "took 3" in describe(region, step(which=Which.ALL), Which.ONE)
 
 
-def test_a_persons_box_and_points_go_to_the_segmenter_alone() -> None:
+def test_a_persons_box_and_points_are_not_looked_for() -> None:
     detector = NamedBoxes()
     locator = Locator(detector, FilledBoxes())
     assert found(locator, step(), replace(REQUEST, box=Box(-5, -5, 7, 8))) == Box(0, 0, 7, 8)
     assert found(locator, step(), replace(REQUEST, points=(Point(3, 4),))) == Box(3, 4, 4, 5)
-    assert detector.asked == []
+    assert detector.asked == ["object", "object"]
+
+
+BESIDE, HANDLE, TABLE = (112, 20, 118, 50), (95, 25, 100, 30), (0, 25, 120, 60)
+
+
+def test_what_is_repainted_beyond_a_thing_spares_what_else_is_seen_there() -> None:
+    gone = step(EditKind.REMOVE)
+    alone, spared = (
+        locator_of(cube=[(LARGE, 0.9)], object=[(LARGE, 0.9), *others]).locate(IMAGE, gone, REQUEST)
+        for others in ([], [(BESIDE, 0.8)])
+    )
+    inside, beside = square(Box(*LARGE)), square(Box(*BESIDE))
+    assert (alone.mask & beside & ~inside).any()
+    assert np.array_equal(spared.mask, inside | (alone.mask & ~beside))
+
+
+@pytest.mark.parametrize("other", [HANDLE, TABLE])
+def test_a_part_of_a_thing_and_the_ground_it_stands_on_are_not_spared(
+    other: tuple[int, int, int, int],
+) -> None:
+    gone = step(EditKind.REMOVE)
+    alone = locator_of(cube=[(LARGE, 0.9)]).locate(IMAGE, gone, REQUEST)
+    region = locator_of(cube=[(LARGE, 0.9)], object=[(other, 0.9)]).locate(IMAGE, gone, REQUEST)
+    assert np.array_equal(region.mask, alone.mask)
 
 
 def square(box: Box) -> Mask:
