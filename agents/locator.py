@@ -30,6 +30,9 @@ from brushedit.types import (
 ANYTHING: Final = "object"
 """What a detector is asked for to find all there is."""
 
+_SPECK: Final = 0.05
+"""Share of a thing's largest part below which an island of its mask is none of it: its box would reach for it."""
+
 _SUBJECTS: Final = re.compile(r"\s*(?:,|\band\b)\s*")
 
 
@@ -194,9 +197,10 @@ class Locator:
     def _segment(
         self, image: Image, step: EditStep, candidates: Sequence[Candidate], chosen: Sequence[int]
     ) -> Region:
-        things, scores = zip(
+        found, scores = zip(
             *(self._segmenter.segment(image, candidates[index].box, ()) for index in chosen), strict=True
         )
+        things = [masks.without_specks(thing, _SPECK) for thing in found]
         return Region(
             self._hole(image, step, things),
             tuple(candidates),

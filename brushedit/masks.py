@@ -122,6 +122,14 @@ def largest_component(mask: Mask) -> Mask:
     return np.asarray(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])), np.bool_)
 
 
+def without_specks(mask: Mask, share: float) -> Mask:
+    """Return the islands of 8-neighbours that have at least `share` (0..1) of the largest one's pixels."""
+    stats, labels = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2:0:-1]
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    kept = np.flatnonzero(areas >= share * areas.max(initial=0)) + 1
+    return np.isin(labels, kept)
+
+
 def components(mask: Mask) -> tuple[Box, ...]:
     """Return the bounding box of every island of 8-neighbours; () for an empty mask."""
     stats = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2]

@@ -199,6 +199,14 @@ def test_components_are_the_islands_and_the_largest_is_one_of_them(mask: Mask) -
         assert not largest.any()
 
 
+def test_specks_are_islands_much_smaller_than_the_largest() -> None:
+    mask = masks.from_box(Box(0, 0, 10, 10), 30, 40)
+    part, speck = (masks.from_box(box, 30, 40) for box in (Box(20, 20, 25, 22), Box(39, 29, 40, 30)))
+    assert np.array_equal(masks.without_specks(mask | part | speck, 0.05), mask | part)
+    assert np.array_equal(masks.without_specks(mask | part | speck, 1.0), mask)
+    assert not masks.without_specks(np.zeros_like(mask), 0.05).any()
+
+
 @given(MASKS, st.integers(-20, 20), st.integers(-20, 20))
 def test_move_shifts_without_wrapping(mask: Mask, dx: int, dy: int) -> None:
     kept = [(y + dy, x + dx) for y, x in np.argwhere(mask).tolist()]
