@@ -20,6 +20,9 @@ _FOOT: Final = (0.75, 0.25, 0.15)
 """The ground that a thing's contact shadow darkens: an ellipse about its lower edge, so many of the thing's widths
 to either side, and so many of its longer sides up and down."""
 
+_SPECK: Final = 0.05
+"""Share of its largest part below which an island of a thing's mask is a slip of the segmenter."""
+
 _AIR: Final = (0.125, 0.06)
 """Room around a thing that takes another shape, on every side, in its width and its height."""
 
@@ -31,7 +34,7 @@ def hole(thing: Mask, step: EditStep) -> Mask:
     BrushNet would fill out again, unless these are repainted as well. One that is changed keeps its silhouette, but
     not the rim of its old colour.
     """
-    box = masks.bounding_box(thing)
+    box = _box(thing)
     if box is None:
         return thing
     if step.kind is EditKind.REMOVE:
@@ -39,6 +42,25 @@ def hole(thing: Mask, step: EditStep) -> Mask:
     if step.kind is not EditKind.LOCAL:
         return thing
     return thing | masks.from_box(_aired(box), *thing.shape) if appears(step) else _grown(thing, box, _EDGE)
+
+
+def carries(other: Mask, thing: Mask, beyond: Mask) -> bool:
+    """Return whether a thing stands on another one, which its shadow falls on.
+
+    That fills most of what is repainted beyond the thing, or lies under its foot and juts out on both sides.
+    """
+    if 2 * np.count_nonzero(other & beyond) > np.count_nonzero(beyond):
+        return True
+    box, wide = _box(thing), masks.bounding_box(other)
+    if box is None or wide is None or box.y1 >= len(thing):
+        return False
+    under = other[box.y1, (box.x0 + box.x1) // 2]
+    return bool(under) and wide.x0 < box.x0 and wide.x1 > box.x1
+
+
+def _box(thing: Mask) -> Box | None:
+    """Return a thing's box, that of its mask's specks left out: it would reach for them."""
+    return masks.bounding_box(masks.without_specks(thing, _SPECK))
 
 
 def split(region: Region) -> tuple[Mask, ...]:

@@ -7,7 +7,7 @@ from typing import Final, final
 
 import numpy as np
 
-from agents.holes import hole
+from agents.holes import carries, hole
 from agents.placing import place, place_at
 from agents.ports import Detector, Segmenter
 from agents.selection import alike, in_order, nearest_to_box, pick, suppress, to_pixels
@@ -29,9 +29,6 @@ from brushedit.types import (
 
 ANYTHING: Final = "object"
 """What a detector is asked for to find all there is."""
-
-_SPECK: Final = 0.05
-"""Share of a thing's largest part below which an island of its mask is none of it: its box would reach for it."""
 
 _SUBJECTS: Final = re.compile(r"\s*(?:,|\band\b)\s*")
 
@@ -197,10 +194,9 @@ class Locator:
     def _segment(
         self, image: Image, step: EditStep, candidates: Sequence[Candidate], chosen: Sequence[int]
     ) -> Region:
-        found, scores = zip(
+        things, scores = zip(
             *(self._segmenter.segment(image, candidates[index].box, ()) for index in chosen), strict=True
         )
-        things = [masks.without_specks(thing, _SPECK) for thing in found]
         return Region(
             self._hole(image, step, things),
             tuple(candidates),
@@ -212,19 +208,21 @@ class Locator:
     def _hole(self, image: Image, step: EditStep, things: Sequence[Mask]) -> Mask:
         """Return what has to be repainted for things of a step; what goes beyond them spares what else is seen."""
         meant = np.logical_or.reduce(things)
-        beyond = np.logical_or.reduce([hole(thing, step) for thing in things]) & ~meant
-        room, ample = masks.bounding_box(beyond), 0.5 * np.count_nonzero(beyond)
-        if room is None:
+        beyond = [hole(thing, step) & ~meant for thing in things]
+        rooms = [masks.bounding_box(room) for room in beyond]
+        if not any(rooms):
             return meant
         for other in self._above_floor(image, ANYTHING):
-            if other.box.intersection(room).empty:
+            if all(room is None or other.box.intersection(room).empty for room in rooms):
                 continue
             seen = self._segmenter.segment(image, other.box, ())[0]
-            # What is mostly one of the things is that thing or a part of it; what fills the room is what it stands on.
-            own = np.count_nonzero(seen & meant) > 0.5 * np.count_nonzero(seen)
-            if not own and np.count_nonzero(seen & beyond) <= ample:
-                beyond &= ~seen
-        return meant | beyond
+            if np.count_nonzero(seen & meant) > 0.5 * np.count_nonzero(seen):
+                continue  # one of the things, or a part of one
+            beyond = [
+                room if carries(seen, thing, room) else room & ~seen
+                for thing, room in zip(things, beyond, strict=True)
+            ]
+        return np.logical_or.reduce([meant, *beyond])
 
 
 def require_guidance(request: EditRequest) -> None:

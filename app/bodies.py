@@ -36,9 +36,9 @@ class Body:
 
 @final
 class _Parser(MultiPartParser):
-    """Holds files in memory, where they are read to anyway: on a disk each piece of one costs a thread's wait."""
+    """Holds pictures of common size in memory: on a disk each piece of one costs a thread's wait."""
 
-    spool_max_size = _MAX_FIELD
+    spool_max_size = 8_000_000
 
 
 async def read_body(request: Request, max_depth: int) -> Body:

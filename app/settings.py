@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         default=0.02, gt=0, description="Seconds between two looks of an idle worker at the queue."
     )
     progress_poll: float = Field(
-        default=0.005, gt=0, description="Seconds between two looks for news of followed edits."
+        default=0.01, gt=0, description="Seconds between two looks for news of followed edits."
     )
     heartbeat: float = Field(default=2.0, gt=0, description="Seconds between two signs of life of a worker.")
     worker_timeout: float = Field(

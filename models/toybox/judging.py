@@ -23,13 +23,15 @@ EQUAL: Final = 100.0
 class _Shown:
     """A picture, the scene it most likely shows, the nearest scene that the words allow, and what was read by change.
 
-    Until things are read, both scenes are the true one but for their backgrounds.
+    Until things are read, both scenes are the true one but for their backgrounds. Things in `seen` are where they were
+    read; others are where they should be.
     """
 
     picture: Image
     scene: Scene
     allowed: Scene
     readings: Mapping[int, Sequence["_Reading"]] = field(default_factory=dict)
+    seen: Sequence[Thing] = ()
 
 
 def judge_changes(
@@ -86,11 +88,23 @@ def _shown(edit: Edit, located: Mapping[int, Region], result: Image) -> _Shown:
         for i, change in enumerate(edit.changes)
         if change.step.kind in (EditKind.ADD, EditKind.LOCAL)
     }
+    gone = [thing for thing in edit.before.things if thing not in edit.after.things]
+    seen: list[Thing] = []
     for one in (one for some in readings.values() for one in some):
-        there, meant = scene.things.index(one.truth), allowed.things.index(one.truth)
-        scene = scene.without([there]) if one.first is None else scene.changed(there, one.first)
-        allowed = allowed.changed(meant, one.allowed)
-    return _Shown(result, scene, allowed, readings)
+        allowed = allowed.changed(allowed.things.index(one.truth), one.allowed)
+        # What stands rather where something went than where it should is no sight of the new thing.
+        if one.first is not None and all(_nearer(one.first, one.truth, old) for old in gone):
+            seen.append(one.first)
+            scene = scene.changed(scene.things.index(one.truth), one.first)
+    return _Shown(result, scene, allowed, readings, seen)
+
+
+def _nearer(thing: Thing, one: Thing, other: Thing) -> bool:
+    """Return whether a thing is closer to one thing's place and size than to another's."""
+    first, second = (
+        thing.window.overlap(near.window) / (thing.window.area + near.window.area) for near in (one, other)
+    )
+    return first > second
 
 
 def _judge(
@@ -123,7 +137,7 @@ def _judge(
     sighted: bool | None = None
     if task is Task.REMOVE:
         gone = [change.before.things[i] for i in change.targets]
-        new = [i for i, thing in enumerate(shown.scene.things) if thing not in change.before.things]
+        new = [i for i, thing in enumerate(shown.scene.things) if thing in shown.seen]
         untold = covered(shown.scene, new, *size)
         removed = all(
             read_thing(shown.picture, shown.scene, thing, untold=untold)[0] is None for thing in gone

@@ -344,7 +344,7 @@ def test_a_persons_box_and_points_are_not_looked_for() -> None:
     assert detector.asked == ["object", "object"]
 
 
-BESIDE, HANDLE, TABLE = (112, 20, 118, 50), (95, 25, 100, 30), (0, 25, 120, 60)
+BESIDE, HANDLE, GROUND, TABLE = (112, 20, 118, 50), (95, 25, 100, 30), (0, 25, 120, 60), (87, 50, 118, 60)
 
 
 def test_what_is_repainted_beyond_a_thing_spares_what_else_is_seen_there() -> None:
@@ -358,7 +358,7 @@ def test_what_is_repainted_beyond_a_thing_spares_what_else_is_seen_there() -> No
     assert np.array_equal(spared.mask, inside | (alone.mask & ~beside))
 
 
-@pytest.mark.parametrize("other", [HANDLE, TABLE])
+@pytest.mark.parametrize("other", [HANDLE, GROUND, TABLE])
 def test_a_part_of_a_thing_and_the_ground_it_stands_on_are_not_spared(
     other: tuple[int, int, int, int],
 ) -> None:
