@@ -124,11 +124,11 @@ def largest_component(mask: Mask) -> Mask:
 
 def without_specks(mask: Mask, share: float) -> Mask:
     """Return the islands of 8-neighbours that have at least `share` (0..1) of the largest one's pixels."""
-    stats, labels = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2:0:-1]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
     kept = areas >= share * areas[1:].max(initial=0)
     kept[0] = False
-    return kept[labels]
+    return np.asarray(kept[labels], np.bool_)
 
 
 def components(mask: Mask) -> tuple[Box, ...]:
