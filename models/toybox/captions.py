@@ -3,6 +3,7 @@
 One small vocabulary serves all captions, so that a small text encoder can learn every word of it.
 """
 
+import re
 from collections.abc import Collection, Sequence
 
 from models.toybox.scenes import Background, Color, Scene, Thing
@@ -47,6 +48,14 @@ def local_caption(things: Sequence[Thing], background: Background) -> str:
     if not things:
         return background_caption(background)
     return f"{things_caption(things)} {' '.join(PHRASES[background])}"
+
+
+def without_colors(caption: str) -> str:
+    """Return a caption that leaves every colour open, as a plan's is where none is asked for: "a ball"."""
+    return _COLORED.sub("a ", caption)
+
+
+_COLORED = re.compile(rf"\ban? (?:{'|'.join(Color)}) ")
 
 
 def place_of(thing: Thing, aspect: float) -> str:

@@ -198,7 +198,7 @@ def _named(rng: np.random.Generator, things: Sequence[Thing], scene: Scene) -> s
 
 
 def _empty(rng: np.random.Generator, scene: Scene) -> str:
-    return background_caption(scene.background) if rng.random() < 0.65 else EMPTY
+    return background_caption(scene.background) if rng.random() < 0.3 else EMPTY
 
 
 def _drawn(scene: Scene, view: View, shape: tuple[int, int]) -> Image:

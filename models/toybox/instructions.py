@@ -162,7 +162,10 @@ def _twofold(rng: np.random.Generator, split: Split, aspect: float, turns: int) 
                 # "Make the cube yellow and make the ball green": people say it the same way twice.
                 same = draw_template(rng, first.form, split, 1.0)[0]
                 one, other = (same.format_map(asked.slots) for asked in (first, second))
-            joined = choose(rng, part(phrases()["joined"]["commands"], split)).format(x=one, y=other)
+            ways = part(phrases()["joined"]["commands"], split)
+            # Most people say no more than "and".
+            way = ways[0] if split == "train" and rng.random() < 0.4 else choose(rng, ways)
+            joined = way.format(x=one, y=other)
             edit = Edit((*first.changes, *second.changes))
             return _example(past, finish(rng, joined, split), edit, "+".join(forms))
 

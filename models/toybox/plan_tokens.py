@@ -36,6 +36,9 @@ CHAT = (
 )
 """Qwen2-VL's chat template, for one question without a system's word."""
 
+DECISIONS = ('steps":[{"kind":"', 'decline":"')
+"""How a reply goes on as a plan, and as a refusal."""
+
 _CELL = 28 * 28
 """Pixels that one token of a picture stands for."""
 
@@ -50,14 +53,14 @@ def fixed_pieces() -> tuple[str, ...]:
     return (
         # Apart, as a grammar that knows how a reply begins takes the longest token of what is certain.
         '{"reply":{"',
-        'steps":[{"kind":"',
+        DECISIONS[0],
         '","target":"',
         '","caption":"',
         *(f'","negative":"","box":{box},"which":"' for box in spelled),
         '","where":"',
         '"},{"kind":"',
         '"}]}}',
-        'decline":"',
+        DECISIONS[1],
         *dict.fromkeys(table["reply"] for table in refusals().values() if "reply" in table),
         '"}}',
     )

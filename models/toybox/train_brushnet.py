@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from brushedit.diffusion.brushnet import BrushNetModel
 from brushedit.training.brushnet import BrushNetBranch, Draw, Examples, InpaintingObjective, conditioning_of
 from brushedit.training.loop import SHEET_EVERY, Budget, Progress, Recipe, Sheet, Trainer
+from models.toybox.captions import without_colors
 from models.toybox.crops import Crops
 from models.toybox.latents import Latents, TextStates
 from models.toybox.samples import painting_sheet
@@ -31,6 +32,8 @@ class BrushNetRecipe:
     ----------
     dropped : float
         The share of captions replaced by the empty one.
+    uncolored : float
+        The share of captions that say no colour.
     hole_weight, exponent : float
         Of `InpaintingObjective`.
     things : float
@@ -39,6 +42,7 @@ class BrushNetRecipe:
 
     batch: int = 16
     dropped: float = 0.1
+    uncolored: float = 0.1
     hole_weight: float = 3.0
     exponent: float = 0.75
     things: float = 2.0
@@ -84,6 +88,7 @@ def drawing(out: Path, crops: Crops, painters: Painters, recipe: BrushNetRecipe,
         pixels = crops.pixels(chunk)[rows]
         holes = torch.from_numpy(pixels[..., 3] > 0).to(painters.device)
         captions = ["" if rng.random() < recipe.dropped else crops.captions[chunk][row] for row in rows]
+        captions = [without_colors(one) if rng.random() < recipe.uncolored else one for one in captions]
         return Examples(
             whole.rows(chunk, rows, painters.device),
             show(pixels[..., :3], holes, masked.rows(chunk, rows, painters.device)),

@@ -23,6 +23,7 @@ from brushedit.types import EditPlan, Turn
 from models.toybox.instructions import Example, sample_dialogue
 from models.toybox.lessons import GRIDS, Lesson, positions, with_invented_words
 from models.toybox.plan_tokens import (
+    DECISIONS,
     END,
     IMAGE,
     MARKS,
@@ -62,6 +63,9 @@ class InstructorRecipe:
         Share of a question's tokens that are broken up, in half of the dialogues.
     invented : float
         Share of refused words that are replaced by invented ones.
+    decision : float
+        How much more than others the token counts that makes a reply a plan or a refusal: one of a dozen, and all
+        hangs on it.
     """
 
     width: int = 128
@@ -76,6 +80,7 @@ class InstructorRecipe:
     parts: int = 2
     broken: float = 0.15
     invented: float = 0.75
+    decision: float = 6.0
     steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=2e-3, warmup=100, hold=0.6, ema=0.995))
 
 
@@ -148,13 +153,16 @@ class PlanObjective:
         self._known: dict[int, tuple[list[int], list[int]]] = {}
         self._end = token_id(tokenizer, END)
         self._image = token_id(tokenizer, IMAGE)
+        self._weights = torch.ones(len(tokenizer), device=network.device)
+        self._weights[[token_id(tokenizer, piece) for piece in DECISIONS]] = recipe.decision
 
     def loss(self, rng: np.random.Generator, generator: torch.Generator, progress: float) -> Tensor:  # noqa: ARG002
         """Return the loss of one step."""
         drawn = sorted((self._drawn(rng) for _ in range(self.batch)), key=lambda lesson: len(lesson.ids))
         size = -(-len(drawn) // self._recipe.parts)
         sums = [self._wrong(drawn[start : start + size]) for start in range(0, len(drawn), size)]
-        return torch.stack([loss for loss, _ in sums]).sum() / sum(count for _, count in sums)
+        losses, weights = (torch.stack(parts).sum() for parts in zip(*sums, strict=True))
+        return losses / weights
 
     def _drawn(self, rng: np.random.Generator) -> Lesson:
         """Draw a dialogue, and the shape of a picture."""
@@ -196,8 +204,8 @@ class PlanObjective:
             told.append((example.instruction, str(self._tokenizer.decode(ids[len(question) : -1]))))
         return told
 
-    def _wrong(self, lessons: Sequence[Lesson]) -> tuple[Tensor, int]:
-        """Return the summed cross-entropy of the replies' tokens, and how many they are."""
+    def _wrong(self, lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
+        """Return the weighted sum of the cross-entropy of the replies' tokens, and the sum of their weights."""
         length = max(len(lesson.ids) for lesson in lessons) - 1
         device = self.network.device
         ids = torch.full((len(lessons), length), self._end)
@@ -211,7 +219,9 @@ class PlanObjective:
         right = right.to(device)
         told = right != -100
         logits = self.network.lm_head(self._states(ids, places)[told])
-        return F.cross_entropy(logits.float(), right[told], reduction="sum"), int(told.sum())
+        answers = right[told]
+        wrong = F.cross_entropy(logits.float(), answers, self._weights, reduction="sum")
+        return wrong, self._weights[answers].sum()
 
     def _states(self, ids: Tensor, places: Tensor) -> Tensor:
         """Return the last states (N, L, D) of tokens (N, L) at positions (3, N, L)."""

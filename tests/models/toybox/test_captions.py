@@ -11,6 +11,7 @@ from models.toybox.captions import (
     things_caption,
     vocabulary,
     with_article,
+    without_colors,
 )
 from models.toybox.scenes import Background, Color, Scene, Thing, sample_scene
 from models.toybox.shapes import Kind
@@ -56,3 +57,9 @@ def test_every_word_of_every_caption_is_in_the_vocabulary(seed: int) -> None:
 def test_the_vocabulary_is_small() -> None:
     assert len(vocabulary()) <= 60
     assert list(vocabulary()) == sorted(set(vocabulary()))
+
+
+def test_a_caption_can_leave_every_colour_open() -> None:
+    assert without_colors("an orange cone and a white ball on snow") == "a cone and a ball on snow"
+    assert without_colors(EMPTY) == EMPTY
+    assert set(without_colors("a blue ring by a brick wall").split()) <= set(vocabulary())
