@@ -80,7 +80,7 @@ class InstructorRecipe:
     parts: int = 2
     broken: float = 0.15
     invented: float = 0.75
-    decision: float = 6.0
+    decision: float = 3.0
     steps: Recipe = field(default_factory=lambda: Recipe(learning_rate=2e-3, warmup=100, hold=0.6, ema=0.995))
 
 
