@@ -139,7 +139,7 @@ def test_another_tab_and_a_page_loaded_anew_go_on_with_what_was_sent(person):
     # The server takes what was sent only after the page has been left.
     asked = []
     person.page.route("**/turns", lambda route: asked.append(route.request.post_data_json))
-    person.options(Steps=100)
+    person.options(Steps=200)
     person.says("make the ball green")
     person.wait(lambda: asked)
     person.page.reload()
