@@ -254,6 +254,7 @@ def test_fingers_paint_and_pinch(open_page):
     person = open_page(360, has_touch=True, is_mobile=True)
     person.open()
     person.press("Mask", exact=True)
+    person.drawn()
     device = person.page.context.new_cdp_session(person.page)
     middle = person.screen(0.5, 0.5)
 
