@@ -34,7 +34,7 @@ def hole(thing: Mask, step: EditStep) -> Mask:
     BrushNet would fill out again, unless these are repainted as well. One that is changed keeps its silhouette, but
     not the rim of its old colour.
     """
-    box = _box(thing)
+    box = box_of(thing)
     if box is None:
         return thing
     if step.kind is EditKind.REMOVE:
@@ -44,21 +44,21 @@ def hole(thing: Mask, step: EditStep) -> Mask:
     return thing | masks.from_box(_aired(box), *thing.shape) if appears(step) else _grown(thing, box, _EDGE)
 
 
-def carries(other: Mask, thing: Mask, beyond: Mask) -> bool:
-    """Return whether a thing stands on another one, which its shadow falls on.
+def carries(other: Mask, box: Box | None, beyond: Mask) -> bool:
+    """Return whether the thing in a box (see `box_of`) stands on another one, which its shadow falls on.
 
     That fills most of what is repainted beyond the thing, or lies under its foot and juts out on both sides.
     """
     if 2 * np.count_nonzero(other & beyond) > np.count_nonzero(beyond):
         return True
-    box, wide = _box(thing), masks.bounding_box(other)
-    if box is None or wide is None or box.y1 >= len(thing):
+    wide = masks.bounding_box(other)
+    if box is None or wide is None or box.y1 >= len(other):
         return False
     under = other[box.y1, (box.x0 + box.x1) // 2]
     return bool(under) and wide.x0 < box.x0 and wide.x1 > box.x1
 
 
-def _box(thing: Mask) -> Box | None:
+def box_of(thing: Mask) -> Box | None:
     """Return a thing's box, that of its mask's specks left out: it would reach for them."""
     return masks.bounding_box(masks.without_specks(thing, _SPECK))
 

@@ -7,7 +7,7 @@ from typing import Final, final
 
 import numpy as np
 
-from agents.holes import carries, hole
+from agents.holes import box_of, carries, hole
 from agents.placing import place, place_at
 from agents.ports import Detector, Segmenter
 from agents.selection import alike, in_order, nearest_to_box, pick, suppress, to_pixels
@@ -212,6 +212,7 @@ class Locator:
         rooms = [masks.bounding_box(room) for room in beyond]
         if not any(rooms):
             return meant
+        boxes = [box_of(thing) for thing in things]
         for other in self._above_floor(image, ANYTHING):
             if all(room is None or other.box.intersection(room).empty for room in rooms):
                 continue
@@ -219,8 +220,8 @@ class Locator:
             if np.count_nonzero(seen & meant) > 0.5 * np.count_nonzero(seen):
                 continue  # one of the things, or a part of one
             beyond = [
-                room if carries(seen, thing, room) else room & ~seen
-                for thing, room in zip(things, beyond, strict=True)
+                room if carries(seen, box, room) else room & ~seen
+                for box, room in zip(boxes, beyond, strict=True)
             ]
         return np.logical_or.reduce([meant, *beyond])
 

@@ -86,13 +86,15 @@ def _refuse_constant(name: str) -> Any:
 async def _read_form(request: Request, max_depth: int) -> Body:
     fields: dict[str, Any] = {}
     files: dict[str, list[Upload]] = {}
-    limits: dict[str, int] = {
-        "max_files": _MAX_FILES,
-        "max_fields": _MAX_FIELDS,
-        "max_part_size": _MAX_FIELD,
-    }
+    parser = _Parser(
+        request.headers,
+        request.stream(),
+        max_files=_MAX_FILES,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_MAX_FIELD,
+    )
     try:
-        form = await _Parser(request.headers, request.stream(), **limits).parse()
+        form = await parser.parse()
     except MultiPartException as error:
         raise InvalidRequest(f"the form cannot be read: {error.message}") from error
     try:

@@ -1,6 +1,5 @@
 """The desk where edits are accepted, looked up, canceled and forked, for one tenant at a time."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -72,7 +71,7 @@ class Order:
         mask = digest_of(self.mask) if self.mask else None
         asked = {key: value for key, value in self.request.items() if key not in _NOT_ASKED}
         parts = [asked, image, mask, self.plan, self.regions, self.session_id, self.parent_id, self.until]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=dict).encode()).hexdigest()
+        return digest_of(json.dumps(parts, sort_keys=True, default=dict).encode())
 
 
 @dataclass(frozen=True)
