@@ -192,7 +192,7 @@ def _read(change: Change, shown: _Shown, located: Region | None) -> list[_Readin
         if truth not in shown.scene.things:
             continue
         scene = shown.scene.without((shown.scene.things.index(truth),))
-        read = read_thing if task_of(change) is Task.RECOLOR else read_new_thing
+        read = read_new_thing if task_of(change).appears else read_thing
         ranked = read(shown.picture, scene, truth, _frame(change, located))
         allowed = next(
             thing

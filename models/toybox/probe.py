@@ -5,7 +5,6 @@ This judges the painters alone, with holes and captions as they should be; the w
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import lru_cache
 
 import cv2
@@ -21,25 +20,11 @@ from models.toybox.edits import aired, fitted, given_room
 from models.toybox.readings import read_new_thing, read_thing
 from models.toybox.rendering import bounds, layers, render, uncovered
 from models.toybox.scenes import Background, Color, Scene, Thing, View, sample_scene, view_of
+from models.toybox.scores import Task
 from models.toybox.shapes import Kind
 
 HEIGHT = 128
 """Of the pictures that are edited, in pixels."""
-
-
-class Task(StrEnum):
-    """What is asked of the painters."""
-
-    REMOVE = "remove"
-    ADD = "add"
-    RECOLOR = "recolor"
-    RESHAPE = "reshape"
-    BACKGROUND = "background"
-
-    @property
-    def appears(self) -> bool:
-        """Whether a new shape appears: then the agent frames the hole closely."""
-        return self in (Task.ADD, Task.RESHAPE)
 
 
 @dataclass(frozen=True)
@@ -141,13 +126,13 @@ def _case(rng: np.random.Generator, task: Task, scene: Scene) -> Case:
             truth, mask, subject = scene, _filled(given_room(thing, 1.0), scene, size), thing
             scene = scene.without([index])
         case Task.RECOLOR:
-            other = tuple(Color)[(tuple(Color).index(thing.color) + int(rng.integers(1, 8))) % 8]
-            subject = replace(thing, color=other)
+            subject = replace(thing, color=_another(rng, thing.color))
             truth, mask = scene.changed(index, subject), masks.grow(layer.visible, 1)
-        case Task.RESHAPE:
+        case Task.RESHAPE | Task.REPLACE:
             other = tuple(Kind)[(tuple(Kind).index(thing.kind) + int(rng.integers(1, 6))) % 6]
+            color = thing.color if task is Task.RESHAPE else _another(rng, thing.color)
             room = aired(thing.window, scene.window)
-            subject = fitted(other, thing.color, room, thing.pose)
+            subject = fitted(other, color, room, thing.pose)
             truth, mask = scene.changed(index, subject), _filled(room, scene, size)
         case Task.BACKGROUND:
             other = tuple(Background)[
@@ -158,6 +143,10 @@ def _case(rng: np.random.Generator, task: Task, scene: Scene) -> Case:
     return Case(task, render(scene, *size), mask, caption, truth, subject)
 
 
+def _another(rng: np.random.Generator, color: Color) -> Color:
+    return tuple(Color)[(tuple(Color).index(color) + int(rng.integers(1, 8))) % 8]
+
+
 def _filled(room: View, scene: Scene, size: tuple[int, int]) -> Mask:
     return masks.from_box(room.pixels(*size, scene.aspect), *size)
 
@@ -166,7 +155,7 @@ def _read(case: Case, result: Image) -> Thing | None:
     """Return what most likely stands where a thing should."""
     assert case.thing
     index = case.truth.things.index(case.thing)
-    read = read_thing if case.task is Task.RECOLOR else read_new_thing
+    read = read_new_thing if case.task.appears else read_thing
     height, width = case.image.shape[:2]
     frame = view_of(bounds(case.mask), height, width, case.truth.aspect)
     return read(result, case.truth.without([index]), case.thing, frame)[0]

@@ -39,7 +39,7 @@ def figures(scores: Sequence[ExampleScore]) -> tuple[Figure, ...]:
     changes = [change for score in scores for change in score.changes]
     plans = [score.plan for score in scores if score.plan is not None]
     located = [change for change in changes if change.task is not Task.ADD]
-    new = [change for change in changes if change.task in (Task.ADD, Task.RESHAPE, Task.REPLACE)]
+    new = [change for change in changes if change.task.appears]
     removals = [change for change in changes if change.task is Task.REMOVE]
     recolored = [change for change in changes if change.task is Task.RECOLOR]
     return (

@@ -13,12 +13,17 @@ FOUND: Final = 0.5
 class Task(StrEnum):
     """What a change is, finer than `EditKind`."""
 
-    ADD = "add"
     REMOVE = "remove"
+    ADD = "add"
     RECOLOR = "recolour"
     RESHAPE = "reshape"
-    REPLACE = "replace"
     BACKGROUND = "background"
+    REPLACE = "replace"
+
+    @property
+    def appears(self) -> bool:
+        """Whether a new shape appears: then the agent frames the hole closely."""
+        return self in (Task.ADD, Task.RESHAPE, Task.REPLACE)
 
 
 class Given(StrEnum):
