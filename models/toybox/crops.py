@@ -19,7 +19,7 @@ from brushedit.training.masks import box_around, brush
 from brushedit.types import Image, Mask
 from models.toybox.captions import EMPTY, background_caption, local_caption, scene_caption, things_caption
 from models.toybox.edits import given_room
-from models.toybox.rendering import layers, render, uncovered
+from models.toybox.rendering import Layer, layers, render, uncovered
 from models.toybox.scenes import Scene, Thing, View, sample_scene
 
 NATIVE = 64
@@ -100,6 +100,12 @@ def fresh_crops() -> list[Crop]:
 _KINDS: tuple[str, ...] = ("thing", "nothing", "background", "strokes")
 _KIND_ODDS = (0.5, 0.24, 0.14, 0.12)
 
+_HIDDEN = 0.6
+"""How many of the things that others stand before stay behind them."""
+
+_SURVEY = 2 * NATIVE
+"""The height of the picture that tells how much of a thing is seen, in pixels."""
+
 
 def _crop(rng: np.random.Generator, scene: Scene, shape: tuple[int, int]) -> Crop:
     index = int(rng.integers(len(scene.things)))
@@ -117,14 +123,21 @@ def _crop(rng: np.random.Generator, scene: Scene, shape: tuple[int, int]) -> Cro
 
 def _thing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop:
     """Draw a thing to be added or changed: the hole is its given place, a box around it, its outline, or a blob."""
-    scene, index = _in_front(scene, thing)
+    clear, index = _in_front(scene, thing)
+    if len(clear.things) < len(scene.things) and rng.random() < _HIDDEN:
+        hidden = _behind(rng, scene, thing, shape)
+        if hidden is not None:
+            return hidden
+    scene = clear
     if rng.random() < 0.7:
         # Nothing but the words must tell what a place is for: the outline of a box around a thing does.
         room = given_room(thing, float(rng.choice(ROOMS)))
         view = frame(scene, room, shape, context=rng.uniform(0.2, 0.6))
         hole = _inside(room, view, shape)
-        subject = layers(scene, *shape, view)[index].visible
-        return Crop(_drawn(scene, view, shape), hole, subject, _named(rng, [thing], scene))
+        shown = layers(scene, *shape, view)
+        if rng.random() < 0.5:
+            hole = _sparing(hole, shown, index)
+        return Crop(_drawn(scene, view, shape), hole, shown[index].visible, _named(rng, [thing], scene))
     view = frame(scene, thing.window, shape, context=rng.uniform(0.3, 0.65))
     image, subject = _drawn(scene, view, shape), layers(scene, *shape, view)[index].visible
     hole = subject
@@ -137,6 +150,32 @@ def _thing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[in
             case _:
                 hole = _ellipse(box_around(rng, subject, slack=0.2))
     return Crop(image, hole, subject, _named(rng, [thing], scene))
+
+
+def _behind(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop | None:
+    """Draw a thing that changes behind others: the hole is its outline or its place, what stands there left out.
+
+    None where less than a third of it is seen.
+    """
+    index = scene.things.index(thing)
+    whole = layers(scene, _SURVEY, round(scene.aspect * _SURVEY))[index]
+    if 3 * np.count_nonzero(whole.visible) < np.count_nonzero(whole.full):
+        return None
+    seen = View(*(np.array([whole.box.x0, whole.box.y0, whole.box.x1, whole.box.y1]) / _SURVEY).tolist())
+    place = rng.random() < 0.5
+    room = given_room(thing, float(rng.choice(ROOMS))) if place else seen
+    view = frame(scene, room, shape, context=rng.uniform(0.2, 0.6) if place else rng.uniform(0.3, 0.65))
+    shown = layers(scene, *shape, view)
+    subject = shown[index].visible
+    hole = _inside(room, view, shape) | subject if place else _grown(subject, int(rng.integers(0, 3)))
+    hole = _sparing(hole, shown, index)
+    return Crop(_drawn(scene, view, shape), hole, subject, _named(rng, [thing], scene))
+
+
+def _sparing(hole: Mask, shown: Sequence[Layer], index: int) -> Mask:
+    """Return a hole but for the things seen in it other than one, as the agent's locator spares them."""
+    others = [layer.visible for number, layer in enumerate(shown) if number != index]
+    return hole & ~np.any(others, axis=0) if others else hole
 
 
 def _nothing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[int, int]) -> Crop:
