@@ -2,6 +2,7 @@
 
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from app.settings import Settings
 _REDIRECTS: Final = 3
 _SECONDS: Final = 10.0
 _CHUNK: Final = 65536
+_ODD: Final = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def _checked(hosts: tuple[str, ...], address: str, param: str) -> SplitResult:
         port = parts.port
     except ValueError as error:
         raise AddressNotAllowed(f"{param} is no valid address", param=param) from error
-    if not (parts.path + parts.query).isascii():
+    # `urlsplit` drops line breaks, so that what was checked is not what was written.
+    if _ODD.search(address) or not (parts.path + parts.query).isascii():
         raise AddressNotAllowed(f"{param} must have its path percent-encoded", param=param)
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or parts.username or parts.password:

@@ -38,6 +38,7 @@ def configure(settings: Settings) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # A logger without a handler of its own gets one from DBOS.
     logging.getLogger("dbos").addHandler(logging.NullHandler())
+    logging.getLogger("dbos").addFilter(_no_routine)
 
 
 @contextmanager
@@ -65,6 +66,13 @@ def _complete(record: logging.LogRecord) -> bool:
     span = trace.get_current_span().get_span_context()
     record.trace_id = f"{span.trace_id:032x}" if span.is_valid else "-"
     return True
+
+
+def _no_routine(record: logging.LogRecord) -> bool:
+    """Drop what DBOS says, with a traceback even, of an edit that was canceled as it ran: nothing went wrong."""
+    error = record.exc_info[1] if record.exc_info else None
+    canceled = type(error).__name__ == "DBOSAwaitedWorkflowCancelledError"
+    return not canceled and "no longer owned by this execution" not in record.getMessage()
 
 
 def _without_messages(record: logging.LogRecord) -> bool:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from anyio import to_thread
 from fastapi import Depends, FastAPI
+from fastapi_swagger import patch_fastapi
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
@@ -45,6 +46,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="BrushEdit",
         summary="Edit a picture with a sentence; everything outside the edit stays identical.",
         version="1",
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         telemetry={
             "metrics": False,
             "logs": False,
@@ -62,8 +66,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(images.public)
     app.include_router(page.router)
+    # FastAPI's own page loads its scripts from elsewhere.
+    patch_fastapi(app, redirect_from_root_to_docs=False)
     app.mount("/web", page.assets())
-    app.router.routes.append(Route("/mcp", endpoint))
+    app.router.routes.append(Route("/mcp", endpoint, methods=["POST"]))
     app.add_middleware(
         Gate,
         limit=settings.max_body,

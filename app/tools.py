@@ -61,7 +61,7 @@ def build_tools(services: Services) -> MCPServer[Any]:
     async def edit_image(image: Picture, instruction: Words, ctx: Context[Any, Any]) -> list[Any]:  # pyright: ignore[reportUnusedFunction] - registered
         """Edit a picture; returns the result and the id of a session to go on with."""
         caller = _caller(ctx)
-        order = await _order(services, caller, EditBody(image=image, instruction=instruction))
+        order = await _order(services, caller, image=image, instruction=instruction)
         order = replace(order, session_title=instruction[:60])
         return await _carry_out(services, caller, order, ctx)
 
@@ -71,24 +71,24 @@ def build_tools(services: Services) -> MCPServer[Any]:
     ) -> list[Any]:
         """Say the next thing about a session's picture: "bigger", "now the other one"."""
         caller = _caller(ctx)
-        try:
-            body = EditBody(session_id=session_id, instruction=instruction)
-        except ValidationError as error:
-            raise ToolError(describe_faults(list(error.errors())).message) from error
-        return await _carry_out(services, caller, await _order(services, caller, body), ctx)
+        order = await _order(services, caller, session_id=session_id, instruction=instruction)
+        return await _carry_out(services, caller, order, ctx)
 
     @server.tool(structured_output=False)
     async def plan_edit(image: Picture, instruction: Words, ctx: Context[Any, Any]) -> list[Any]:  # pyright: ignore[reportUnusedFunction] - registered
         """Tell what an edit would do, and where, without painting."""
         caller = _caller(ctx)
-        order = await _order(services, caller, EditBody(image=image, instruction=instruction))
+        order = await _order(services, caller, image=image, instruction=instruction)
         return await _carry_out(services, caller, replace(order, until="locate"), ctx)
 
     return server
 
 
 def mcp_application(services: Services, server: MCPServer[Any]) -> ASGIApp:
-    """Return the endpoint. It keeps no sessions of its own, so any API process can answer any request."""
+    """Return the endpoint, for POST alone: it keeps no sessions of its own, so any API process can answer any request.
+
+    Without sessions nothing would ever come on the stream that a GET opens.
+    """
     inner = server.streamable_http_app(
         streamable_http_path="/mcp",
         stateless_http=True,
@@ -105,9 +105,12 @@ def _caller(ctx: Context[Any, Any]) -> Caller:
     return request.state.caller
 
 
-async def _order(services: Services, caller: Caller, body: EditBody) -> Order:
+async def _order(services: Services, caller: Caller, **fields: str) -> Order:
     try:
+        body = EditBody.model_validate(fields)
         return await to_thread.run_sync(prepare, services, caller.tenant, body, {}, limiter=services.decoders)
+    except ValidationError as error:
+        raise ToolError(describe_faults(list(error.errors())).message) from error
     except EditError as error:
         raise ToolError(f"{error.code}: {error.message}") from error
 
@@ -129,7 +132,8 @@ async def _carry_out(services: Services, caller: Caller, order: Order, ctx: Cont
     edit = await to_thread.run_sync(read)
     if edit.status != "succeeded":
         error = edit.error or {"code": "not_finished", "message": "the edit has not ended"}
-        raise ToolError(f"{error['code']}: {error['message']}")
+        kept = f" (session_id: {edit.session_id})" if edit.session_id else ""
+        raise ToolError(f"{error['code']}: {error['message']}{kept}")
     told: dict[str, Any] = {"edit_id": edit.id, "session_id": edit.session_id, "plan": edit.plan}
     told["regions"] = [
         {key: region[key] for key in ("coverage", "candidates", "chosen")} for region in edit.regions

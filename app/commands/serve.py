@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from socket import socket
 from types import FrameType
 from typing import Final
 
@@ -47,7 +48,16 @@ def api(settings: Settings) -> None:
         timeout_graceful_shutdown=round(settings.drain_seconds) or None,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = uvicorn.Server(config)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket] | None = None) -> None:
+            await super().startup(sockets)
+            for listening in self.servers:
+                host, port = listening.sockets[0].getsockname()[:2]
+                address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+                logger.info("%s is the page, %s/docs the API", address, address)
+
+    server = Server(config)
     stop = server.handle_exit
 
     def drain(sig: int, frame: FrameType | None) -> None:

@@ -45,7 +45,8 @@ class Webhooks:
         """Send once; return what came of it."""
         try:
             return f"delivered with status {self.send(letter)}"
-        except NotDelivered:
+        except NotDelivered as error:
+            logger.info("a webhook was not delivered this time: %s", error)
             return NOT_DELIVERED
 
     def go_on(self, letter: "Letter", tried: int) -> str:

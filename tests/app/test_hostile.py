@@ -324,6 +324,8 @@ def test_listed_hosts_are_fetched_and_every_redirect_is_checked(tmp_path, peer):
         f"{here}/large",
         f"http://user:pass@127.0.0.1:{peer}/",
         f"{here}/é.png",
+        f"{here}/a b.png",
+        f"{here}/a.png\r\nX-Other: header",
         f"{here}/redirect?to={here}/%C3%A9.png?é",
     ):
         with pytest.raises(AddressNotAllowed):

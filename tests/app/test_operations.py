@@ -255,6 +255,18 @@ def test_libraries_say_only_what_goes_wrong(log):
     assert "secret" not in told
 
 
+def test_what_dbos_says_of_a_canceled_edit_is_no_fault(log):
+    configure, written = log
+    configure()
+    canceled = type("DBOSAwaitedWorkflowCancelledError", (Exception,), {})
+    dbos = logging.getLogger("dbos")
+    dbos.error("Exception encountered in background workflow:", exc_info=canceled("canceled-1"))
+    dbos.warning("Workflow w is no longer owned by this execution. Waiting for the owner's recorded outcome")
+    dbos.error("Exception encountered in background workflow:", exc_info=ValueError())
+    assert written().count("background workflow") == 1
+    assert "owned" not in written()
+
+
 def test_every_setting_is_a_flag_but_the_secret(monkeypatch, tmp_path):
     helped = CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["serve", "--help"]).stdout
     for name in Settings.model_fields:

@@ -65,6 +65,7 @@ def test_failures_are_told_to_the_agent(service):
         return [
             await client.call_tool("edit_image", {"image": data_url(png()), "instruction": "missing"}),
             await client.call_tool("edit_image", {"image": "/etc/passwd", "instruction": "x"}),
+            await client.call_tool("plan_edit", {"image": data_url(png()), "instruction": ""}),
             await client.call_tool(
                 "continue_session", {"session_id": "session_" + "0" * 32, "instruction": "x"}
             ),
@@ -73,8 +74,19 @@ def test_failures_are_told_to_the_agent(service):
     codes = [result.content[0].text for result in run(service, work)]
     assert all(
         code in text
-        for code, text in zip(("target_not_found", "invalid_request", "not_found"), codes, strict=True)
+        for code, text in zip(
+            ("target_not_found", "invalid_request", "instruction", "not_found"), codes, strict=True
+        )
     )
+    # The session with the picture is there to go on with.
+    assert "session_id: session_" in codes[0]
+
+
+def test_no_stream_is_opened_on_which_nothing_would_come(service):
+    headers = {"Accept": "text/event-stream"}
+    response = httpx.get(f"http://127.0.0.1:{service.port}/mcp", headers=headers, trust_env=False)
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
 
 
 def test_the_endpoint_asks_for_a_key_and_an_origin_it_knows(service):

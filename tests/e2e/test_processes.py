@@ -114,6 +114,24 @@ def test_serve_stops_with_all_its_children(tmp_path):
         assert str(made.folder) not in children
 
 
+def test_serve_says_where_it_can_be_reached(tmp_path):
+    with cluster(tmp_path, "serve") as made:
+        address = f"http://127.0.0.1:{made.port}"
+        assert f"{address} is the page, {address}/docs the API" in made.logs()
+
+
+def test_canceling_leaves_no_fault_in_the_log(tmp_path):
+    with cluster(tmp_path, "serve", STUB_SECONDS="0.3") as made, made.client() as client:
+        for _ in range(2):
+            edit_id = post(client, "slow paint").json()["id"]
+            follow(client, edit_id, BEFORE["paint"])
+            client.post(f"/v1/edits/{edit_id}/cancel")
+            assert wait_ended(client, edit_id)["status"] == "canceled"
+        assert wait_ended(client, post(client, "x").json()["id"])["status"] == "succeeded"
+        assert "ERROR" not in made.logs()
+        assert "WARNING" not in made.logs()
+
+
 def test_a_full_queue_answers_429(tmp_path):
     with cluster(tmp_path, "api", BRUSHEDIT_TENANT_QUEUE_LIMIT="3") as made, made.client() as client:
         answers = [
