@@ -23,8 +23,10 @@ def create_key(
     Raises
     ------
     InvalidRequest
-        An unknown scope.
+        A tenant without a name, or an unknown scope.
     """
+    if not tenant.strip():
+        raise InvalidRequest("a key needs the name of its tenant", param="tenant")
     if unknown := set(scopes) - set(SCOPES):
         raise InvalidRequest(f"unknown scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
     with _keys(settings) as keys:

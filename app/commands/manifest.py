@@ -73,7 +73,7 @@ def read_items(source: Path, instruction: str, suffix: str = "") -> list[Item]:
     if source.is_dir():
         items = _in_folder(source, instruction)
     elif source.suffix.lower() in (".jsonl", ".csv"):
-        items = [_item(source, number, row, instruction) for number, row in enumerate(_rows(source), start=1)]
+        items = [_item(source, number, row, instruction) for number, row in _rows(source)]
     else:
         raise InvalidOption(f"{source} is no folder, no .jsonl and no .csv file", param="source")
     if not items:
@@ -113,17 +113,35 @@ def _beside(picture: Path) -> str:
         raise InvalidOption(f"{path} cannot be read: {error}", param="instruction") from error
 
 
-def _rows(source: Path) -> Iterator[Mapping[str, Any]]:
+def _rows(source: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield each row, after the number of the line it ends on."""
     try:
         # Spreadsheets put a byte order mark in front.
         text = source.read_text(encoding="utf-8-sig")
-        if source.suffix.lower() == ".csv":
-            for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
-                yield {name: value for name, value in row.items() if value not in (None, "")}
-        else:
-            yield from (json.loads(line) for line in text.split("\n") if line.strip())
-    except (OSError, ValueError, csv.Error) as error:
-        raise InvalidOption(f"{source} cannot be read: {error}", param="source") from error
+        yield from _of_csv(text) if source.suffix.lower() == ".csv" else _of_json(text)
+    except (OSError, ValueError) as error:
+        raise InvalidOption(
+            f"{source} cannot be read, so nothing was done: {error}", param="source"
+        ) from error
+
+
+def _of_csv(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in rows:
+            yield rows.line_num, {name: value for name, value in row.items() if value not in (None, "")}
+    except csv.Error as error:
+        raise ValueError(f"line {rows.reader.line_num}: {error}") from error
+
+
+def _of_json(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from error
+            yield number, row
 
 
 def _item(source: Path, number: int, fields: Mapping[str, Any], instruction: str) -> Item:
@@ -132,12 +150,12 @@ def _item(source: Path, number: int, fields: Mapping[str, Any], instruction: str
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
-        raise InvalidOption(f"{source}, item {number}: {where}: {fault['msg']}", param="source") from error
+        raise InvalidOption(f"{source}, line {number}: {where}: {fault['msg']}", param="source") from error
     image = source.parent / row.image
     output = PurePosixPath(row.output or image.name)
     if output.is_absolute() or ".." in output.parts or not output.name:
         raise InvalidOption(
-            f"{source}, item {number}: {output} does not lie in the output folder", param="output"
+            f"{source}, line {number}: {output} does not lie in the output folder", param="output"
         )
     mask = source.parent / row.mask if row.mask else None
     return Item(image, row.instruction or instruction, mask, output, row.seed)

@@ -20,13 +20,14 @@ class Results:
 
     Each line has `item`, `key` (what exactly was asked), `status` ("succeeded" or "failed"), `outputs`, `error` and
     whatever was measured; one that failed has `ended`, which is false where a server's edit may have gone on. A line
-    that a crash cut short does not count.
+    that a crash cut short does not count. A picture belongs to the last line that has it among its outputs.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
         self._outputs: dict[str, list[str]] = {}
+        self._owners: dict[str, str] = {}
         self._failures: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -58,9 +59,11 @@ class Results:
         self._file.close()
 
     def finished(self, key: str) -> bool:
-        """Tell whether exactly this was done and its pictures are still there."""
+        """Tell whether exactly this was done and its pictures are still there, not overwritten by another's."""
         outputs = self._outputs.get(key)
-        return outputs is not None and all((self._folder / output).is_file() for output in outputs)
+        return outputs is not None and all(
+            self._owners[output] == key and (self._folder / output).is_file() for output in outputs
+        )
 
     def failures(self, key: str) -> int:
         """Return how many edits of exactly this have ended without a picture."""
@@ -76,6 +79,7 @@ class Results:
     def _count(self, line: Mapping[str, Any]) -> None:
         if line["status"] == "succeeded":
             self._outputs[line["key"]] = line["outputs"]
+            self._owners |= dict.fromkeys(line["outputs"], line["key"])
         elif line.get("ended", True):
             self._failures[line["key"]] += 1
 

@@ -69,8 +69,8 @@ def create(
     tenant: Annotated[str, typer.Argument(help="Whose key it is; tenants see only what is their own.")],
     name: Annotated[str, typer.Option(help="A note on what it is for.")] = "",
     scope: Annotated[list[str] | None, typer.Option(help="read, edit ...; may be repeated.")] = None,
-    rate: Annotated[int | None, typer.Option(help="Requests per minute.")] = None,
-    queue: Annotated[int | None, typer.Option(help="Unfinished edits.")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
+    queue: Annotated[int | None, typer.Option(min=1, help="Unfinished edits.")] = None,
     data: DataOption = None,
 ) -> None:
     """Make a key and print it, this once."""

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Final, final
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, Literal, final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import func, select
@@ -30,15 +30,43 @@ Prepare = Callable[[str, str, dict[str, Any]], Order]
 """Makes an order of a tenant's request body for an endpoint."""
 
 
+CustomId = Annotated[str, Field(max_length=512)]
+
+
 class Line(BaseModel):
     """A line of a batch's input file, in OpenAI's shape."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    custom_id: str = Field(max_length=512)
-    method: str = "POST"
+    custom_id: CustomId
+    method: Literal["POST"] = "POST"
     url: str = ""
     body: dict[str, Any]
+
+
+class Named(BaseModel):
+    """What is read of a line whose other fields may be wrong."""
+
+    custom_id: CustomId
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line that is not blank.
+
+    Attributes
+    ----------
+    index : int
+        Among the lines that are not blank, from 0.
+    number, first : int
+        Of the line in its file, from 1; and of the first line there with the same `custom_id`.
+    """
+
+    text: bytes
+    index: int
+    number: int
+    custom_id: str
+    first: int
 
 
 @final
@@ -74,17 +102,14 @@ class Batches:
 
     def _expand(self, batch: Batch, done: int) -> str:
         batch_id = batch.id
-        lines = _lines(self._store, batch)
+        entries = _entries(self._store, batch)
         try:
-            self._require_sound(lines)
+            self._require_sound(entries)
         except InvalidRequest as error:
             self._ledger.fail_batch(batch_id, error)
             return "failed"
-        while done < len(lines):
-            prepared = [
-                self._order(batch, number, lines[number])
-                for number in range(done, min(done + _AT_ONCE, len(lines)))
-            ]
+        while done < len(entries):
+            prepared = [self._order(batch, entry) for entry in entries[done : done + _AT_ONCE]]
             with self._store.database.write() as rows:
                 status = rows.scalar(select(Batch.status).where(Batch.id == batch_id).with_for_update())
                 if status != "validating":
@@ -112,57 +137,67 @@ class Batches:
                 self._ledger.close_batch(rows, batch_id)
         return "expanded"
 
-    def _require_sound(self, lines: list[bytes]) -> None:
-        if not lines:
+    def _require_sound(self, entries: list[Entry]) -> None:
+        if not entries:
             raise InvalidRequest("the input file has no lines", param="input_file_id")
-        if len(lines) > self._max_items:
-            raise InvalidRequest(f"a batch has at most {self._max_items} items, this one {len(lines)}")
+        if len(entries) > self._max_items:
+            raise InvalidRequest(f"a batch has at most {self._max_items} items, this one {len(entries)}")
 
-    def _order(self, batch: Batch, number: int, line: bytes) -> tuple[Order, EditError | None]:
-        custom_id = f"line {number + 1}"
+    def _order(self, batch: Batch, entry: Entry) -> tuple[Order, EditError | None]:
         try:
-            read = Line.model_validate_json(line)
-            custom_id = read.custom_id
+            read = Line.model_validate_json(entry.text)
+            if entry.first != entry.number:
+                raise InvalidRequest(f"line {entry.first} has the same custom_id", param="custom_id")
             if read.url not in ("", batch.endpoint):
                 raise InvalidRequest(
                     f"the line is for {read.url}, its batch for {batch.endpoint}", param="url"
                 )
             order = self._prepare(batch.tenant, batch.endpoint, read.body)
         except ValidationError as error:
-            return self._blank(batch, number, custom_id), describe_faults(list(error.errors()))
+            return self._blank(batch, entry), describe_faults(list(error.errors()))
         except EditError as error:
-            return self._blank(batch, number, custom_id), error
+            return self._blank(batch, entry), error
         except DBAPIError:
             raise
         except Exception:
             # Whatever an odd line makes a codec or a parser throw ends this item alone.
-            logger.exception("line %d of %s cannot be read", number + 1, batch.id)
+            logger.exception("line %d of %s cannot be read", entry.number, batch.id)
             fault = InternalFault("the service failed on this line; its log says more under the batch's id")
-            return self._blank(batch, number, custom_id), fault
-        return self._in_batch(order, batch, number, custom_id), None
+            return self._blank(batch, entry), fault
+        return self._in_batch(order, batch, entry), None
 
-    def _blank(self, batch: Batch, number: int, custom_id: str) -> Order:
-        return self._in_batch(Order(request={"instruction": ""}, image=""), batch, number, custom_id)
+    def _blank(self, batch: Batch, entry: Entry) -> Order:
+        return self._in_batch(Order(request={"instruction": ""}, image=""), batch, entry)
 
-    def _in_batch(self, order: Order, batch: Batch, number: int, custom_id: str) -> Order:
+    def _in_batch(self, order: Order, batch: Batch, entry: Entry) -> Order:
         # An edit's plan becomes the one it was carried out by; what was asked for is kept for another go.
         planned = {"plan": order.plan} if order.plan else {}
         return replace(
             order,
-            request={**order.request, **planned, "custom_id": custom_id},
+            request={**order.request, **planned, "custom_id": entry.custom_id},
             lane=BATCH,
             batch_id=batch.id,
-            batch_index=number,
+            batch_index=entry.index,
         )
 
 
 def count_unread(store: Store, rows: Rows, batch: Batch) -> int:
     """Return how many lines of a batch's input have not become edits."""
-    return len(_lines(store, batch)) - _done(rows, batch.id)
+    return len(_entries(store, batch)) - _done(rows, batch.id)
 
 
-def _lines(store: Store, batch: Batch) -> list[bytes]:
-    return [line for line in store.blobs.get(batch.details["input"]).splitlines() if line.strip()]
+def _entries(store: Store, batch: Batch) -> list[Entry]:
+    entries: list[Entry] = []
+    firsts: dict[str, int] = {}
+    for number, line in enumerate(store.blobs.get(batch.details["input"]).splitlines(), start=1):
+        if line.strip():
+            try:
+                custom_id = Named.model_validate_json(line).custom_id
+            except ValidationError:
+                custom_id = f"line {number}"
+            first = firsts.setdefault(custom_id, number)
+            entries.append(Entry(line, len(entries), number, custom_id, first))
+    return entries
 
 
 def _done(rows: Rows, batch_id: str) -> int:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import chain, count
+from posixpath import splitext
 from typing import Any, Final, Literal
 
 from pydantic import Field
@@ -13,6 +15,7 @@ from app.bodies import Body, Upload
 from app.fetching import require_webhook_address
 from app.jobs.desk import find_repeated, note_repeat, repeat_key_of
 from app.jobs.queue import now
+from app.orders import edit_body
 from app.refusals import InvalidRequest
 from app.routes.files import add_file, find_file
 from app.routes.shapes import inlined
@@ -22,6 +25,7 @@ from app.store.records import new_id
 from app.store.retention import remove_files
 from app.store.tables import Batch, File
 from app.traces import origin
+from models.catalog import find_profile
 
 
 class BatchBody(Strict):
@@ -156,7 +160,12 @@ def _from_file(services: Services, caller: Caller, body: Body) -> Batch:
     if fields.webhook:
         require_webhook_address(services.settings, fields.webhook)
     with services.store.database.read() as rows:
-        return _batch(caller, find_file(rows, caller, fields.input_file_id), fields, ())
+        source = find_file(rows, caller, fields.input_file_id)
+    if source.purpose != "batch":
+        raise InvalidRequest(
+            f"the purpose of {source.id} is {source.purpose!r}, not 'batch'", param="input_file_id"
+        )
+    return _batch(caller, source, fields, ())
 
 
 def _from_form(services: Services, caller: Caller, body: Body) -> Batch:
@@ -174,6 +183,10 @@ def _from_form(services: Services, caller: Caller, body: Body) -> Batch:
     instructions = _instructions(said, len(images))
     if masks and len(masks) != len(images):
         raise InvalidRequest(f"{len(images)} images came with {len(masks)} masks", param="mask")
+    edits = [edit_body(Body({**fields, "instruction": one}, body.files)) for one in instructions]
+    # What holds for all is refused now, and not by every item.
+    edits[0].paint_options(find_profile(services.settings.profile).sampling)
+    edits[0].edit_plan()
     made: list[str] = []
 
     def added(upload: Upload, purpose: str) -> File:
@@ -184,11 +197,10 @@ def _from_form(services: Services, caller: Caller, body: Body) -> Batch:
         return file
 
     lines: list[str] = []
-    for number, (image, instruction) in enumerate(zip(images, instructions, strict=True)):
-        line = {**fields, "instruction": instruction, "image": added(image, "vision").id}
+    for number, (image, edit, custom_id) in enumerate(zip(images, edits, _custom_ids(images), strict=True)):
+        line = {**edit.model_dump(mode="json", exclude_unset=True), "image": added(image, "vision").id}
         if masks:
             line["mask"] = added(masks[number], "vision").id
-        custom_id = image.name or f"image {number}"
         lines.append(json.dumps({"custom_id": custom_id, "url": "/v1/edits", "body": line}))
     source = added(Upload("form.jsonl", "\n".join(lines).encode(), "application/jsonl"), "batch")
     asked = BatchBody(
@@ -198,6 +210,17 @@ def _from_form(services: Services, caller: Caller, body: Body) -> Batch:
         webhook_events_filter=terms.webhook_events_filter,
     )
     return _batch(caller, source, asked, made)
+
+
+def _custom_ids(images: Sequence[Upload]) -> list[str]:
+    """Return what the items go by: the names of their files, numbered where one has come before."""
+    taken: dict[str, None] = {}
+    for number, image in enumerate(images):
+        name = image.name or f"image {number}"
+        stem, ending = splitext(name)
+        numbered = (f"{stem} {again}{ending}" for again in count(2))
+        taken[next(one for one in chain([name], numbered) if one not in taken)] = None
+    return list(taken)
 
 
 def _instructions(said: Any, count: int) -> list[str]:

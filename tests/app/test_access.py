@@ -4,8 +4,11 @@ import time
 
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from app.access import Caller, Rates
+from app.cli import cli
+from app.commands.keys import list_keys
 from app.main import create_app
 from app.refusals import TooMany
 from app.settings import Settings
@@ -201,6 +204,32 @@ def test_keys_are_not_stored(tmp_path):
     stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert key.encode() not in stored
     assert key.removeprefix("be-").encode() not in stored
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("",), "tenant"),
+        ((" \t",), "tenant"),
+        (("me", "--rate", "0"), "--rate"),
+        (("me", "--rate", "-5"), "--rate"),
+        (("me", "--queue", "0"), "--queue"),
+        (("me", "--queue", "-1"), "--queue"),
+        (("me", "--scope", "all"), "scope"),
+    ],
+)
+def test_keys_that_would_be_of_no_use_are_not_made(words, said, tmp_path):
+    made = CliRunner().invoke(cli, ["keys", "create", "--data", str(tmp_path), *words])
+    assert made.exit_code != 0
+    assert said in made.stderr + str(made.exception)
+    assert not list_keys(Settings(data=tmp_path))
+
+
+def test_a_key_is_made_with_its_limits(tmp_path):
+    words = ["keys", "create", "--data", str(tmp_path), "me", "--rate", "1", "--queue", "1"]
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    (key,) = list_keys(Settings(data=tmp_path))
+    assert (key.tenant, key.rate_per_minute, key.queue_limit) == ("me", 1, 1)
 
 
 def test_pages_of_other_origins_change_nothing(http):

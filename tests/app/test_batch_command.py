@@ -109,6 +109,30 @@ def test_a_second_run_does_what_failed_what_changed_and_what_is_gone(folder, tmp
     assert len(agent.edits) == 3
 
 
+def test_a_picture_that_was_overwritten_is_made_again(folder, tmp_path, agent):
+    out = tmp_path / "out"
+    words = ("batch", folder, "-o", out, "--json", "--instruction")
+    run(*words, "first")
+    before = (out / "a.png").read_bytes()
+    assert summary(run(*words, "second"))["succeeded"] == 2
+    assert (out / "a.png").read_bytes() != before
+    assert summary(run(*words, "first"))["succeeded"] == 2
+    assert (out / "a.png").read_bytes() == before
+    assert summary(run(*words, "first"))["skipped"] == 3
+
+
+def test_pictures_beside_another_runs_are_still_done(folder, tmp_path, agent):
+    rows = [{"image": "a.png", "instruction": "x", "output": f"{name}.png"} for name in ("one", "two")]
+    (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("batch", folder / "m.jsonl", "-o", tmp_path / "out", "--json")
+    run(*words)
+    (folder / "m.jsonl").write_text(json.dumps({**rows[0], "instruction": "y"}))
+    run(*words)
+    (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told = summary(run(*words))
+    assert (told["succeeded"], told["skipped"]) == (1, 1)
+
+
 def test_the_same_command_gives_the_same_bytes(folder, tmp_path, agent):
     for name in ("one", "two"):
         run("batch", folder, "-o", tmp_path / name, "--instruction", "all")
@@ -157,17 +181,33 @@ def test_a_line_of_words_may_hold_what_ends_lines_elsewhere(separator, folder, t
     ("text", "said"),
     [
         ('{"image": "a.png"}', "no instruction"),
-        ('{"image": "a.png", "instruction": "x", "maks": "b.png"}', "item 1: maks"),
+        ('{"image": "a.png", "instruction": "x", "maks": "b.png"}', "line 1: maks"),
         ('{"image": "a.png", "instruction": "x", "output": "../a.png"}', "does not lie"),
         ('{"image": "a.png", "instruction": "x", "output": "/a.png"}', "does not lie"),
-        ("{", "cannot be read"),
-        ("[]", "item 1"),
+        (
+            '{"image": "a.png", "instruction": "x"}\n\n{"image"',
+            "nothing was done: line 3, column 9: Expecting",
+        ),
+        ("\n[]", "line 2"),
         ("", "names no pictures"),
     ],
 )
 def test_manifests_that_cannot_be_meant(text, said, folder, tmp_path, agent):
     (folder / "m.jsonl").write_text(text)
     assert said in refused("batch", folder / "m.jsonl", "-o", tmp_path / "out").message
+    assert not agent.loaded
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('image,instruction\na.png,x\n\na.png,"x', "nothing was done: line 4: unexpected end"),
+        ("image,instruction\na.png,x\n\n,y", "line 4: image"),
+    ],
+)
+def test_tables_that_cannot_be_meant(text, said, folder, tmp_path, agent):
+    (folder / "m.csv").write_text(text)
+    assert said in refused("batch", folder / "m.csv", "-o", tmp_path / "out").message
     assert not agent.loaded
 
 

@@ -17,6 +17,7 @@ from app.jobs.archives import edited_name
 from app.jobs.batches import Batches
 from app.jobs.desk import Order
 from app.main import create_app
+from app.routes.files import PURPOSES
 from app.settings import Settings
 from app.store.records import Store
 from app.store.retention import sweep
@@ -138,6 +139,73 @@ def test_inputs_that_make_no_batch(client):
     assert client.post("/v1/batches", json={"input_file_id": "x", "endpoint": "/v1/chat"}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"bogus": "1"},
+        {"options": '{"bogus": 1}'},
+        {"options": '{"steps": 0}'},
+        {"options": "[]"},
+        {"plan": '{"steps": 1}'},
+        {"instruction": '["x", ""]'},
+    ],
+)
+def test_a_form_is_refused_for_what_an_edit_is_refused_for(said, alone):
+    client, _ = alone
+    images = [("image", (f"{n}.png", png(seed=n), "image/png")) for n in range(2)]
+    asked = {"instruction": "x", **said}
+    answers = [client.post("/v1/batches", files=images, data=asked)]
+    if "instruction" not in said:
+        answers.append(client.post("/v1/edits", files=images[:1], data=asked))
+    assert {answer.status_code for answer in answers} == {400}
+    assert len({answer.text for answer in answers}) == 1
+    assert client.get("/v1/batches").json()["data"] == client.get("/v1/files").json()["data"] == []
+
+
+def test_a_form_takes_options_as_fields_like_an_edit(alone):
+    client, services = alone
+    batch = created(client, ["a", "b"], steps="3", options='{"guidance": 2}', output_quality="80")
+    asked = []
+
+    def prepare(_tenant, _endpoint, body):
+        asked.append((body["instruction"], body["options"], body["output_quality"]))
+        return Order(request={"instruction": "x"}, image=png())
+
+    assert expand(services, batch["id"], prepare) == "expanded"
+    options = {"guidance": 2, "steps": "3"}
+    assert asked == [("a", options, 80), ("b", options, 80)]
+
+
+def test_pictures_of_one_name_go_by_different_ones(alone):
+    client, services = alone
+    names = ["a.png", "a.png", "a 2.png", "a.png"]
+    images = [("image", (name, png(seed=n), "image/png")) for n, name in enumerate(names)]
+    batch = client.post("/v1/batches", files=images, data={"instruction": "x"}).json()
+    assert expand(services, batch["id"]) == "expanded"
+    told = items(services, batch["id"])
+    assert [edit.request["custom_id"] for edit in told] == ["a.png", "a 2.png", "a 2 2.png", "a 3.png"]
+    assert {edit.status for edit in told} == {"starting"}
+
+
+@pytest.mark.parametrize("purpose", [purpose for purpose in PURPOSES if purpose != "batch"])
+def test_a_file_for_something_else_makes_no_batch(purpose, alone):
+    client, _ = alone
+    file = client.post("/v1/files", files={"file": ("a.jsonl", b"{}")}, data={"purpose": purpose}).json()
+    asked = {"input_file_id": file["id"], "endpoint": "/v1/edits"}
+    refused = client.post("/v1/batches", json=asked)
+    assert refused.status_code == 400
+    assert repr(purpose) in refused.json()["error"]["message"]
+    assert refused.json()["error"]["param"] == "input_file_id"
+
+
+def test_what_a_batch_made_is_no_input_of_another(alone):
+    client, _ = alone
+    sent(client, [{}])
+    for file in client.get("/v1/files?purpose=batch_output").json()["data"]:
+        refused = client.post("/v1/batches", json={"input_file_id": file["id"], "endpoint": "/v1/edits"})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input_file_id")
+
+
 def test_delete_leaves_nothing_that_nothing_else_needs(tmp_path):
     with cluster(tmp_path, "api", "worker") as made, made.client() as client:
         keep = client.post("/v1/files", files={"file": ("k", png(seed=1))}, data={"purpose": "vision"}).json()
@@ -210,7 +278,12 @@ def alone(tmp_path):
 
 
 def sent(client, bodies):
-    content = "\n".join(json.dumps({"custom_id": f"{n}", "body": body}) for n, body in enumerate(bodies))
+    return sent_as(
+        client, "\n".join(json.dumps({"custom_id": f"{n}", "body": body}) for n, body in enumerate(bodies))
+    )
+
+
+def sent_as(client, content):
     file = client.post("/v1/files", files={"file": ("a.jsonl", content)}, data={"purpose": "batch"}).json()
     asked = {"input_file_id": file["id"], "endpoint": "/v1/edits"}
     return client.post("/v1/batches", json=asked).json()["id"]
@@ -238,6 +311,45 @@ def test_a_line_the_service_fails_on_is_an_item_that_failed(alone):
     assert expand(services, batch_id, prepare) == "expanded"
     assert [edit.status for edit in items(services, batch_id)] == ["starting", "failed", "starting"]
     assert items(services, batch_id)[1].error["code"] == "internal_error"
+
+
+@pytest.mark.parametrize(
+    ("line", "custom_id", "said"),
+    [
+        ("not json", "line 5", "JSON"),
+        ('{"body": {}}', "line 5", "custom_id"),
+        ('{"custom_id": "c"}', "c", "required"),
+        ('{"custom_id": "c", "body": {}, "method": "GET"}', "c", "method: Input should be 'POST'"),
+        ('{"custom_id": "c", "body": {}, "url": "/v1/files"}', "c", "/v1/files"),
+        ('{"custom_id": "b", "body": {}}', "b", "line 3 has the same custom_id"),
+    ],
+)
+def test_a_wrong_line_fails_by_its_name_or_its_number_in_the_file(line, custom_id, said, alone):
+    client, services = alone
+    good = ['{"custom_id": "a", "body": {}}', "", '{"custom_id": "b", "body": {}, "method": "POST"}', " "]
+    batch_id = sent_as(client, "\n".join([*good, line]))
+    assert expand(services, batch_id) == "expanded"
+    told = items(services, batch_id)
+    assert [edit.request["custom_id"] for edit in told] == ["a", "b", custom_id]
+    assert [edit.status for edit in told] == ["starting", "starting", "failed"]
+    assert said in told[2].error["message"]
+
+
+def test_a_name_that_came_before_a_crash_is_known_after_it(alone):
+    client, services = alone
+    names = [*range(21), 0]
+    batch_id = sent_as(client, "\n".join(json.dumps({"custom_id": f"{name}", "body": {}}) for name in names))
+
+    def cut_short(*_):
+        if items(services, batch_id):
+            raise OperationalError("SELECT 1", {}, Exception("the database system is shutting down"))
+        return Order(request={"instruction": "x"}, image=png())
+
+    with pytest.raises(OperationalError):
+        expand(services, batch_id, cut_short)
+    assert len(items(services, batch_id)) == 20
+    assert expand(services, batch_id) == "expanded"
+    assert [edit.status for edit in items(services, batch_id)] == ["starting"] * 21 + ["failed"]
 
 
 def test_two_that_expand_a_batch_make_each_item_once(alone):
