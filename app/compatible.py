@@ -40,6 +40,9 @@ class ImageEditBody(BaseModel):
     images: tuple[dict[str, Any], ...] | None = Field(default=None, max_length=16)
     mask: str | dict[str, Any] | None = None
     mask_image: str | None = Field(default=None, description="White = repaint.")
+    mask_polarity: Literal["auto", "white", "black", "alpha"] = Field(
+        default="auto", description='Of `mask`; "auto" = its alpha channel, or white where it has none.'
+    )
     model: str = Field(default="brushedit", max_length=100)
     n: int | None = Field(default=1, ge=1, le=10)
     size: str | None = Field(default=None, max_length=16)
@@ -111,24 +114,22 @@ def image_edit(
         image=images[0] if images else None,
         instruction=body.prompt,
         mask=mask,
-        mask_polarity="white" if masks == ["mask_image"] else "auto",
+        mask_polarity="white" if masks == ["mask_image"] else body.mask_polarity,
         options=options,
         output_format=body.output_format or "png",
         output_quality=max(1, body.output_compression) if body.output_compression is not None else 95,
         metadata=body.metadata or {},
     )
-    order = prepare(services, tenant, edit, {name: found for name, found in files.items() if found})
+    given = {name: found for name, found in files.items() if found}
+    order = prepare(services, tenant, edit, given, opaque_mask="alpha")
     if body.size and body.size != "auto":
         order = replace(order, request={**order.request, "size": body.size})
     return Asked(body, order)
 
 
 def _images(body: ImageEditBody) -> tuple[str, ...]:
-    if body.images:
-        return tuple(_reference(image, "images") for image in body.images)
-    if body.image is None:
-        return ()
-    return (body.image,) if isinstance(body.image, str) else body.image
+    own = (body.image,) if isinstance(body.image, str) else body.image or ()
+    return (*own, *(_reference(image, "images") for image in body.images or ()))
 
 
 def _reference(image: str | dict[str, Any], param: str) -> str:

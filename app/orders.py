@@ -4,7 +4,9 @@ import base64
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -18,7 +20,7 @@ from app.refusals import Conflict, InvalidRequest, NotFound
 from app.schemas import OPTION_ALIASES, EditBody, ForkBody, OptionsBody
 from app.services import Services
 from app.store.tables import Edit, File, Session
-from brushedit.errors import EmptyMask
+from brushedit.errors import EmptyMask, InvalidMask
 from models.catalog import find_profile
 
 _DATA_URL: Final = re.compile(r"data:(image/[a-z+.-]{1,20})?(;[a-zA-Z0-9=-]{1,40})*;base64,", re.ASCII)
@@ -42,9 +44,17 @@ def edit_body(body: Body) -> EditBody:
 
 
 def prepare(
-    services: Services, tenant: str, body: EditBody, files: Mapping[str, tuple[Upload, ...]]
+    services: Services,
+    tenant: str,
+    body: EditBody,
+    files: Mapping[str, tuple[Upload, ...]],
+    *,
+    opaque_mask: Literal["white", "alpha"] = "white",
 ) -> Order:
-    """Return the order for an edit: pictures found and decoded once, options checked, the mask normalised."""
+    """Return the order for an edit: pictures found and decoded once, options checked, the mask normalised.
+
+    `opaque_mask` says by what an opaque mask selects that has an alpha channel, where `mask_polarity` is "auto".
+    """
     try:
         options = body.paint_options(find_profile(services.settings.profile).sampling)
         plan = body.edit_plan()
@@ -92,7 +102,7 @@ def prepare(
         request=request,
         image=image,
         media_type=_MEDIA_TYPES[picture.source.format],
-        mask=_mask(services, tenant, picture, body, files),
+        mask=_mask(services, tenant, picture, body, files, opaque_mask),
         plan=wire.plan_to_json(plan) if plan else None,
         session_id=body.session_id,
         parent_id=body.parent_id,
@@ -106,6 +116,8 @@ def prepare_fork(services: Services, tenant: str, edit_id: str, body: ForkBody) 
     if not edit.image:
         raise Conflict("this edit has not begun; there is nothing to resume from")
     changed = EditBody(instruction=body.instruction or edit.request["instruction"], options=body.options)
+    if changed.instruction != edit.request["instruction"] and body.stage != "plan":
+        raise InvalidRequest('a new instruction is planned anew: it needs stage "plan"', param="stage")
     try:
         plan = wire.plan_from_json(body.plan) if body.plan is not None else None
         merged = {**edit.request["options"], **_renamed(body.options)}
@@ -128,7 +140,7 @@ def prepare_fork(services: Services, tenant: str, edit_id: str, body: ForkBody) 
         with_mask = EditBody(
             instruction=changed.instruction, mask=body.mask, mask_polarity=body.mask_polarity
         )
-        mask = _mask(services, tenant, picture, with_mask, {})
+        mask = _mask(services, tenant, picture, with_mask, {}, "white")
         request["mask_mode"] = "replace"
     change = Order(
         request=request,
@@ -190,18 +202,30 @@ def _bytes(services: Services, picture: bytes | str) -> bytes:
 
 
 def _mask(
-    services: Services, tenant: str, picture: Picture, body: EditBody, files: Mapping[str, tuple[Upload, ...]]
+    services: Services,
+    tenant: str,
+    picture: Picture,
+    body: EditBody,
+    files: Mapping[str, tuple[Upload, ...]],
+    opaque: Literal["white", "alpha"],
 ) -> bytes | None:
     mask = _picture(services, tenant, "mask", body.mask, files)
     if mask is None:
         return None
-    selected = decode_mask(
+    read = partial(
+        decode_mask,
         _bytes(services, mask),
         picture.pixels.shape[:2],
-        polarity=body.mask_polarity,
         resize=body.mask_resize,
         max_pixels=services.settings.max_pixels,
     )
+    selected = None
+    if body.mask_polarity == "auto" and opaque == "alpha":
+        # A mask without an alpha channel goes by white; any other fault is found again.
+        with suppress(InvalidMask):
+            selected = read(polarity="alpha")
+    if selected is None:
+        selected = read(polarity=body.mask_polarity)
     if body.mask_mode == "replace" and not selected.any():
         raise EmptyMask("the mask selects nothing, so nothing would change", param="mask")
     return encode_mask(selected)

@@ -141,7 +141,9 @@ class ForkBody(Strict):
     """From which stage an edit is resumed, and what is different."""
 
     stage: Literal["plan", "locate", "paint"] = "paint"
-    instruction: Text | None = Field(default=None, min_length=1, max_length=4000)
+    instruction: Text | None = Field(
+        default=None, min_length=1, max_length=4000, description='A new one needs stage "plan".'
+    )
     caption: str | None = Field(default=None, max_length=300, description="Of the first step.")
     plan: dict[str, Any] | None = None
     mask: PictureRef | None = None

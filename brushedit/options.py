@@ -13,6 +13,26 @@ MAX_SEED = 2**32 - 1
 """torch's CPU generator reads 32 bits; a larger seed would repeat a smaller one."""
 
 
+SCHEDULER_NAMES = (
+    "unipc",
+    "ddim",
+    "ddpm",
+    "pndm",
+    "euler",
+    "euler karras",
+    "euler a",
+    "euler ancestral",
+    "heun",
+    "dpm++ 2m",
+    "dpm++ 2m karras",
+    "dpm++ 2m sde",
+    "dpm++ 2m sde karras",
+    "dpm++ 2s",
+    "lcm",
+)
+"""Those of `brushedit.diffusion.schedulers.SCHEDULERS`, for whoever does without diffusers."""
+
+
 @dataclass(frozen=True)
 class PaintOptions:
     """How the conductor repaints a region. Every field may be set by a request.
@@ -85,6 +105,7 @@ class PaintOptions:
 
     def __post_init__(self) -> None:
         _require_finite_floats(self)
+        scheduler_key(self.scheduler)
         _require_range("steps", self.steps, 1, 1000)
         _require_range("guidance", self.guidance, 0, 50)
         _require_range("samples", self.samples, 1, 16)
@@ -115,6 +136,21 @@ class PaintOptions:
             raise InvalidOption(
                 f"latent_mask must be nearest or cubic, not {self.latent_mask!r}", param="latent_mask"
             )
+
+
+def scheduler_key(name: str) -> str:
+    """Return which of `SCHEDULER_NAMES` a name means: in any case, with spaces, underscores or hyphens.
+
+    Raises
+    ------
+    InvalidOption
+        The name is not known; the message lists those that are.
+    """
+    key = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    if key not in SCHEDULER_NAMES:
+        known = ", ".join(SCHEDULER_NAMES)
+        raise InvalidOption(f"unknown scheduler {name!r}; known: {known}", param="scheduler")
+    return key
 
 
 def _require_finite_floats(options: PaintOptions) -> None:

@@ -271,7 +271,10 @@ class Desk:
         return edit
 
     def _on_its_branch(self, rows: Rows, tenant: str, order: Order) -> Order:
-        """Return a turn with what it works on: by default the session's last turn, also one that has not ended."""
+        """Return a turn with what it works on: by default the session's last turn, also one that has not ended.
+
+        Turns that were accepted before the head was moved do not count: what is said next is said of the head.
+        """
         found = select(Session).where(Session.id == order.session_id, Session.tenant == tenant)
         session = rows.scalar(found.with_for_update())
         if session is None:
@@ -280,7 +283,11 @@ class Desk:
             raise NotFound(f"there is no turn {order.parent_id} in this session", param="parent_id")
         if order.image is not None or order.parent_id is not None:
             return order
-        unfinished = select(Edit.id).where(Edit.session_id == session.id, Edit.status.in_(UNFINISHED))
+        unfinished = select(Edit.id).where(
+            Edit.session_id == session.id,
+            Edit.status.in_(UNFINISHED),
+            Edit.created_at >= (session.moved_at or 0),
+        )
         last = rows.scalar(unfinished.order_by(Edit.created_at.desc()).limit(1)) or session.head
         return replace(order, parent_id=last) if last else replace(order, image=session.image)
 

@@ -87,17 +87,22 @@ class Ledger:
         changes: dict[str, Any] = {"status": status, "error": fault, "completed_at": now()}
         if result is not None:
             changes["result"] = result
-        columns = _EDITS.c.last_seq, _EDITS.c.session_id, _EDITS.c.batch_id, _EDITS.c.request
+        columns = (
+            _EDITS.c.last_seq,
+            _EDITS.c.session_id,
+            _EDITS.c.batch_id,
+            _EDITS.c.request,
+            _EDITS.c.created_at,
+        )
         ended = rows.execute(_change(edit_id, attempt, changes).returning(*columns)).one_or_none()
         if ended is None:
             return False
         _happen(rows, edit_id, ended.last_seq, status, {"error": fault} if fault else {})
         if ended.session_id and status == "succeeded":
-            rows.execute(
-                update(Session)
-                .where(Session.id == ended.session_id)
-                .values(head=edit_id, redo=[], updated_at=now())
-            )
+            session = update(Session).where(Session.id == ended.session_id)
+            rows.execute(session.values(updated_at=now()))
+            unmoved = Session.moved_at.is_(None) | (Session.moved_at <= ended.created_at)
+            rows.execute(session.where(unmoved).values(head=edit_id, redo=[]))
         self._queue.release(rows, ended.session_id, ended.batch_id)
         if ended.batch_id:
             self.close_batch(rows, ended.batch_id)

@@ -111,6 +111,16 @@ async def finished(services: Services, edit_id: str) -> Edit:
     return edit
 
 
+async def partial_image(
+    services: Services, happening: Happening, wanted: int | None, sent: int
+) -> str | None:
+    """Return the preview that came with an event, in base64, unless as many as are wanted have been sent."""
+    if "preview" not in happening.data or sent >= (wanted or 0):
+        return None
+    data = await to_thread.run_sync(services.store.blobs.get, happening.data["preview"])
+    return base64.b64encode(data).decode()
+
+
 async def _streamed(services: Services, caller: Caller, asked: Asked, edit_id: str) -> AsyncIterator[str]:
     body, partial = asked.body, 0
     common: dict[str, Any] = {
@@ -124,13 +134,12 @@ async def _streamed(services: Services, caller: Caller, asked: Asked, edit_id: s
             yield ": still here\n\n"
         if not isinstance(happening, Happening):
             continue
-        if "preview" in happening.data and partial < (body.partial_images or 0):
-            data = await to_thread.run_sync(services.store.blobs.get, happening.data["preview"])
+        if shown := await partial_image(services, happening, body.partial_images, partial):
             yield sse(
                 "image_edit.partial_image",
                 {
                     "type": "image_edit.partial_image",
-                    "b64_json": base64.b64encode(data).decode(),
+                    "b64_json": shown,
                     "partial_image_index": partial,
                     "created_at": int(time.time()),
                     **common,

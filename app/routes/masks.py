@@ -148,6 +148,9 @@ def _first(services: Services, tenant: str, body: MaskBody) -> Mask:
         return np.zeros((body.height, body.width), np.bool_)
     data = _read(services, tenant, body.mask)
     shape = decode(data, max_pixels=limit).pixels.shape
+    for name, given, size in (("height", body.height, shape[0]), ("width", body.width, shape[1])):
+        if given not in (None, size):
+            raise InvalidRequest(f"the mask's {name} is {size} pixels, not {given}", param=name)
     return decode_mask(data, (shape[0], shape[1]), polarity=body.mask_polarity, max_pixels=limit)
 
 

@@ -1,6 +1,5 @@
 """`/v1/responses` with the `image_generation` tool: a response is a turn, the one before it the node it builds on."""
 
-import base64
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.access import Caller, Reader, Writer
 from app.bodies import read_body
-from app.compatible import image_edit, require_model
+from app.compatible import Asked, image_edit, require_model
 from app.jobs.answers import images_answer, revised_prompt
-from app.jobs.desk import Order
 from app.refusals import InvalidRequest, NotFound
 from app.routes.edits import RepeatKey, accept
-from app.routes.images import finished
+from app.routes.images import finished, partial_image
 from app.routes.shapes import PROBLEMS, inlined
 from app.schemas import Metadata
 from app.services import Services, Shared
@@ -76,10 +74,10 @@ async def create_response(
     fields = await read_body(request, services.settings.max_json_depth)
     body = ResponseBody.model_validate(dict(fields.fields))
     tool = _tool(body)
-    order = await to_thread.run_sync(_order, services, caller.tenant, body, tool, limiter=services.decoders)
-    ticket = await accept(services, caller, request, order, idempotency_key)
+    asked = await to_thread.run_sync(_asked, services, caller.tenant, body, tool, limiter=services.decoders)
+    ticket = await accept(services, caller, request, asked.order, idempotency_key)
     if body.stream:
-        return stream(_streamed(services, caller, ticket.edit.id))
+        return stream(_streamed(services, caller, ticket.edit.id, asked.body.partial_images))
     if not body.background:
         await finished(services, ticket.edit.id)
     return JSONResponse(await to_thread.run_sync(response_view, services, caller.tenant, ticket.edit.id))
@@ -151,7 +149,9 @@ def response_view(services: Services, tenant: str, edit_id: str) -> dict[str, An
     }
 
 
-async def _streamed(services: Services, caller: Caller, edit_id: str) -> AsyncIterator[str]:
+async def _streamed(
+    services: Services, caller: Caller, edit_id: str, partial_images: int | None
+) -> AsyncIterator[str]:
     numbers, partial = iter(range(2**31)), 0
 
     def told(kind: str, **data: Any) -> str:
@@ -166,11 +166,10 @@ async def _streamed(services: Services, caller: Caller, edit_id: str) -> AsyncIt
             yield ": still here\n\n"
         if not isinstance(happening, Happening):
             continue
-        if "preview" in happening.data:
-            data = await to_thread.run_sync(services.store.blobs.get, happening.data["preview"])
+        if shown := await partial_image(services, happening, partial_images, partial):
             yield told(
                 "response.image_generation_call.partial_image",
-                partial_image_b64=base64.b64encode(data).decode(),
+                partial_image_b64=shown,
                 partial_image_index=partial,
                 **about,
             )
@@ -193,7 +192,7 @@ def _tool(body: ResponseBody) -> dict[str, Any]:
     raise InvalidRequest("only the tool image_generation is served here", param="tools")
 
 
-def _order(services: Services, tenant: str, body: ResponseBody, tool: dict[str, Any]) -> Order:
+def _asked(services: Services, tenant: str, body: ResponseBody, tool: dict[str, Any]) -> Asked:
     require_model(services, body.model)
     text, image, call = _said(body.input)
     if not text:
@@ -208,31 +207,37 @@ def _order(services: Services, tenant: str, body: ResponseBody, tool: dict[str, 
     known = {"model": body.model, "previous_response_id": body.previous_response_id}
     if image is not None:
         fields["image"] = image
-        order = image_edit(services, tenant, fields, {}).order
-        return replace(order, request={**order.request, **known}, session_title=text[:_TITLE])
+        asked = image_edit(services, tenant, fields, {})
+        request = {**asked.order.request, **known}
+        return replace(asked, order=replace(asked.order, request=request, session_title=text[:_TITLE]))
     if parent is None:
         raise InvalidRequest("the input shows no picture, and no earlier response is named", param="input")
     edit = _parent(services, tenant, parent)
     fields["image"] = f"{edit.id}/0" if edit.status == "succeeded" else None
     if fields["image"] is None:
         raise InvalidRequest("the earlier response made no picture", param="previous_response_id")
-    order = image_edit(services, tenant, fields, {}).order
-    request = {**order.request, **known, "parent_index": 0}
+    asked = image_edit(services, tenant, fields, {})
+    order = replace(asked.order, request={**asked.order.request, **known, "parent_index": 0})
     if edit.session_id is None:
-        return replace(order, request=request, session_title=text[:_TITLE])
-    return replace(order, request=request, session_id=edit.session_id, parent_id=edit.id)
+        return replace(asked, order=replace(order, session_title=text[:_TITLE]))
+    return replace(asked, order=replace(order, session_id=edit.session_id, parent_id=edit.id))
 
 
 def _said(said: str | tuple[dict[str, Any], ...]) -> tuple[str, str | None, str | None]:
-    """Return the words, the last picture and the last image generation call of an input."""
+    """Return the words, the last picture and the last image generation call of an input.
+
+    The words are those said since that call; an input that ends with it has said them right before.
+    """
     if isinstance(said, str):
         return said.strip(), None, None
+    earlier: list[str] = []
     words: list[str] = []
     image: str | None = None
     call: str | None = None
     for item in said:
         if item.get("type") == "image_generation_call":
-            call, words, image = str(item.get("id", "")), [], None
+            call, image = str(item.get("id", "")), None
+            earlier, words = words or earlier, []
         if item.get("role") != "user":
             continue
         content = item.get("content")
@@ -249,7 +254,7 @@ def _said(said: str | tuple[dict[str, Any], ...]) -> tuple[str, str | None, str 
                 if not isinstance(found, str):
                     raise InvalidRequest("an input_image needs image_url or file_id", param="input")
                 image = found
-    return "\n".join(words).strip(), image, call
+    return "\n".join(words or earlier).strip(), image, call
 
 
 def _parent(services: Services, tenant: str, name: str) -> Edit:

@@ -21,7 +21,7 @@ from app.routes.edits import RepeatKey, accept, answer
 from app.routes.shapes import EDIT_REQUEST, PROBLEMS, inlined, request_of
 from app.schemas import EDIT_ID, SESSION_ID, HeadBody, SessionBody, TitleBody
 from app.services import Services, Shared
-from app.store.records import new_id
+from app.store.records import new_id, newest_first
 from app.store.retention import remove_edits
 from app.store.tables import FINISHED, Edit, Session
 from app.views import edit_view
@@ -98,12 +98,16 @@ async def create_session(services: Shared, caller: Writer, request: Request) -> 
 
 @router.get("")
 def list_sessions(
-    services: Shared, caller: Reader, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    services: Shared,
+    caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(pattern=SESSION_ID)] = None,
 ) -> dict[str, Any]:
     """List sessions, the latest changed first."""
     with services.store.database.read() as rows:
-        found = select(Session).where(Session.tenant == caller.tenant).order_by(Session.updated_at.desc())
-        sessions = rows.scalars(found.limit(limit + 1)).all()
+        found = select(Session).where(Session.tenant == caller.tenant)
+        last = find_session(rows, caller, after) if after else None
+        sessions = rows.scalars(newest_first(found, Session, last, "updated_at").limit(limit + 1)).all()
     data = [session_view(session) for session in sessions[:limit]]
     return {"object": "list", "data": data, "has_more": len(sessions) > limit}
 
@@ -177,7 +181,7 @@ def move_head(services: Shared, caller: Writer, session_id: SessionId, body: Hea
         session = find_session(rows, caller, session_id, lock=True)
         if body.head is not None:
             _succeeded(rows, session_id, body.head)
-        session.head, session.redo, session.updated_at = body.head, [], now()
+        _go(session, body.head, [])
     return session_view(session)
 
 
@@ -188,8 +192,7 @@ def undo(services: Shared, caller: Writer, session_id: SessionId) -> dict[str, A
         session = find_session(rows, caller, session_id, lock=True)
         if session.head is None:
             raise Conflict("there is nothing to undo")
-        session.redo = [*session.redo, session.head]
-        session.head, session.updated_at = rows.get_one(Edit, session.head).parent_id, now()
+        _go(session, rows.get_one(Edit, session.head).parent_id, [*session.redo, session.head])
     return session_view(session)
 
 
@@ -200,7 +203,7 @@ def redo(services: Shared, caller: Writer, session_id: SessionId) -> dict[str, A
         session = find_session(rows, caller, session_id, lock=True)
         if not session.redo:
             raise Conflict("there is nothing to redo")
-        session.head, session.redo, session.updated_at = session.redo[-1], session.redo[:-1], now()
+        _go(session, session.redo[-1], session.redo[:-1])
     return session_view(session)
 
 
@@ -244,6 +247,12 @@ def export(services: Shared, caller: Reader, session_id: SessionId) -> Streaming
     parts = zipped_session(services.store, text, session.image, turns)
     headers = {"Content-Disposition": f'attachment; filename="{session_id}.zip"'}
     return StreamingResponse(parts, media_type="application/zip", headers=headers)
+
+
+def _go(session: Session, head: str | None, redo: list[str]) -> None:
+    """Move the head on request: turns accepted before this leave it where it is when they end."""
+    session.head, session.redo = head, redo
+    session.moved_at = session.updated_at = now()
 
 
 def _compared(services: Services, *digests: str) -> dict[str, Any]:

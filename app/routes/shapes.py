@@ -1,11 +1,9 @@
 """Shapes that several routes share: documented bodies, problems, and the Prefer header."""
 
-import re
 from typing import Any, Final
 
 from fastapi import Request
 
-from app.refusals import InvalidRequest
 from app.schemas import EditBody
 
 _ERROR: Final[dict[str, Any]] = {
@@ -79,16 +77,13 @@ def inlined(model: type[Any]) -> dict[str, Any]:
 
 EDIT_REQUEST: Final = request_of(inlined(EditBody), ("image", "mask"))
 
-_WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
-
 
 def preferred_wait(request: Request, longest: float, otherwise: float = 0.0) -> float:
-    """Return how many seconds the client prefers to wait for the result (RFC 7240)."""
-    prefer = request.headers.get("prefer", "")
-    if "respond-async" in prefer and "wait" not in prefer:
-        return 0.0
-    if "wait" not in prefer:
-        return min(otherwise, longest)
-    if not (match := _WAIT.search(prefer)):
-        raise InvalidRequest("Prefer must be wait=SECONDS or respond-async", param="Prefer")
-    return min(float(match[1]), longest)
+    """Return how many seconds the client prefers to wait; what is not understood is ignored (RFC 7240)."""
+    said: dict[str, str] = {}
+    for preference in ",".join(request.headers.getlist("prefer")).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        said.setdefault(name.strip().lower(), value.strip().strip('"'))
+    if said.get("wait", "").isdecimal():
+        return min(float(said["wait"]), longest)
+    return 0.0 if "respond-async" in said else min(otherwise, longest)

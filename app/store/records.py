@@ -11,11 +11,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from app.settings import Settings
+from app.store import tables
 from app.store.blobs import BlobStore, digest_of
 from app.store.database import Database
 from app.store.tables import Batch, Blob, BlobUse, Edit, File
 
-Listed = TypeVar("Listed", Edit, File, Batch)
+Listed = TypeVar("Listed", Edit, File, Batch, tables.Session)
 
 
 def new_id(prefix: str) -> str:
@@ -23,11 +24,14 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(16)}"
 
 
-def newest_first(found: Select[Listed], table: type[Listed], after: Listed | None) -> Select[Listed]:
-    """Order what a list shows, and leave out `after` and what came before it in the list."""
+def newest_first(
+    found: Select[Listed], table: type[Listed], after: Listed | None, by: str = "created_at"
+) -> Select[Listed]:
+    """Order what a list shows by a time of its rows, and leave out `after` and what came before it in the list."""
+    time = table.__table__.c[by]
     if after is not None:
-        found = found.where(tuple_(table.created_at, table.id) < (after.created_at, after.id))
-    return found.order_by(table.created_at.desc(), table.id.desc())
+        found = found.where(tuple_(time, table.id) < (getattr(after, by), after.id))
+    return found.order_by(time.desc(), table.id.desc())
 
 
 @final

@@ -35,7 +35,10 @@ class Key(Row):
 
 
 class Session(Row):
-    """A conversation: a tree of edits over one picture; `head` is the node the next turn starts from."""
+    """A conversation: a tree of edits over one picture; `head` is the node the next turn starts from.
+
+    A turn that ends well takes the head along, unless somebody moved the head (`moved_at`) after it was accepted.
+    """
 
     __tablename__ = "sessions"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -46,6 +49,7 @@ class Session(Row):
     redo: Mapped[list[Any]]
     created_at: Mapped[float]
     updated_at: Mapped[float]
+    moved_at: Mapped[float | None]
 
 
 class Batch(Row):

@@ -14,7 +14,7 @@ from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from diffusers.schedulers.scheduling_pndm import PNDMScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
-from brushedit.errors import InvalidOption
+from brushedit.options import scheduler_key
 
 _PLAIN: Mapping[str, Any] = {"use_karras_sigmas": False}
 _KARRAS: Mapping[str, Any] = {"use_karras_sigmas": True}
@@ -57,8 +57,5 @@ def make_scheduler(name: str, config: Mapping[str, Any]) -> Any:
     InvalidOption
         The name is not known; the message lists those that are.
     """
-    key = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
-    if key not in SCHEDULERS:
-        raise InvalidOption(f"unknown scheduler {name!r}; known: {', '.join(SCHEDULERS)}", param="scheduler")
-    kind, overrides = SCHEDULERS[key]
+    kind, overrides = SCHEDULERS[scheduler_key(name)]
     return kind.from_config(dict(config), **overrides)

@@ -5,10 +5,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
+from app.access import Caller
 from app.jobs.desk import Order
 from app.refusals import NotFound
+from app.routes.sessions import redo, undo
 from app.store.tables import Edit, Repeat, Session
 from tests.server import png
+
+ONE = Caller("one", None, frozenset())
 
 
 def settle(services, edit_id):
@@ -87,3 +91,27 @@ def test_nothing_is_built_on_a_turn_that_is_removed_meanwhile(services, turns):
     services.desk.remove("one", second.id)
     with pytest.raises(NotFound, match="there is no turn"):
         services.desk.accept("one", replace(turn, parent_id=second.id))
+
+
+def test_a_turn_that_ends_after_an_undo_leaves_the_head_where_it_was_moved(services, turns):
+    first, second, turn = turns
+    pending = services.desk.accept("one", turn).edit
+    assert undo(services, ONE, first.session_id)["head"] == first.id
+    settle(services, pending.id)
+    session = session_of(services, first)
+    assert (session.head, session.redo) == (first.id, [second.id])
+    assert redo(services, ONE, first.session_id)["head"] == second.id
+    later = services.desk.accept("one", turn).edit
+    settle(services, later.id)
+    assert (later.parent_id, session_of(services, first).head) == (second.id, later.id)
+
+
+def test_what_is_said_after_an_undo_builds_on_the_head_also_while_another_turn_is_pending(services, turns):
+    first, _, turn = turns
+    pending = services.desk.accept("one", turn).edit
+    undo(services, ONE, first.session_id)
+    branch, leaf = (services.desk.accept("one", turn).edit for _ in range(2))
+    assert (branch.parent_id, leaf.parent_id) == (first.id, branch.id)
+    for edit in (pending, branch, leaf):
+        settle(services, edit.id)
+    assert session_of(services, first).head == leaf.id

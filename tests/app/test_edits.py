@@ -199,6 +199,18 @@ def test_fork_resumes_from_a_stage(client):
     assert "located" not in told
 
 
+def test_a_fork_with_a_new_instruction_is_planned_anew(client):
+    edit = done(client)
+    path = f"/v1/edits/{edit['id']}/fork"
+    for stage in ({}, {"stage": "locate"}, {"stage": "paint"}):
+        refused = client.post(path, json={"instruction": "make it blue", **stage})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "stage")
+    asked = {"instruction": "make it blue", "stage": "plan"}
+    again = client.post(path, json=asked, headers={"Prefer": "wait=20"}).json()
+    assert again["plan"]["steps"][0]["caption"] == "make it blue after 0"
+    assert client.post(path, json={"instruction": edit["instruction"]}).status_code == 202
+
+
 def test_a_title_is_of_one_edit_alone(client):
     edit = done(client)
     assert edit["title"] == ""
@@ -323,6 +335,35 @@ def test_mask_tools(client):
     soft = client.post("/v1/masks", json={"mask": made["mask"], "feather": 3}).json()
     values = pixels(base64.b64decode(soft["mask"].partition(",")[2]))[:, :, 0]
     assert len(np.unique(values)) > 2
+
+
+def test_a_mask_of_another_size_than_asked_for_is_refused(client):
+    mask = client.post("/v1/masks", json={"width": 20, "height": 10}).json()["mask"]
+    for name, size in (("width", 21), ("height", 9)):
+        refused = client.post("/v1/masks", json={"mask": mask, name: size})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
+    assert client.post("/v1/masks", json={"mask": mask, "width": 20, "height": 10}).status_code == 200
+
+
+def test_a_scheduler_that_is_not_known_is_refused_at_the_door(client):
+    refused = post(client, scheduler="magic")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "scheduler")
+    assert done(client, scheduler="DPM++_2M-Karras")["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("prefer", "status"),
+    [
+        ('wait="20"', 200),
+        ("respond-async, Wait = 20", 200),
+        ("handling=lenient; strict, wait=20", 200),
+        ("wait=soon", 202),
+        ("await=20", 202),
+        ("return=minimal", 202),
+    ],
+)
+def test_preferences_that_are_not_understood_are_ignored(client, prefer, status):
+    assert post(client, headers={"Prefer": prefer}).status_code == status
 
 
 def test_metrics_and_health(client):

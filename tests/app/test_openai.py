@@ -11,6 +11,8 @@ import openai
 import PIL.Image
 import pytest
 
+from app.compatible import prepare_line
+from brushedit.errors import EmptyMask
 from tests.server import pixels, png
 
 
@@ -23,9 +25,17 @@ def sdk(service):
 def alpha_mask():
     alpha = np.full((24, 32), 255, np.uint8)
     alpha[0:4, 0:4] = 0
+    return rgba(0, alpha)
+
+
+def rgba(grey, alpha):
     out = io.BytesIO()
-    PIL.Image.fromarray(np.dstack([np.zeros((24, 32, 3), np.uint8), alpha])).save(out, "PNG")
+    PIL.Image.fromarray(np.dstack([np.full((24, 32, 3), grey, np.uint8), alpha])).save(out, "PNG")
     return out.getvalue()
+
+
+def data_url(data):
+    return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
 def test_images_edit(sdk):
@@ -96,6 +106,38 @@ def test_several_pictures_edit_the_first(sdk):
     first = png(seed=1)
     answer = sdk.images.edit(image=[("a.png", first), ("b.png", png(seed=2))], prompt="x")
     assert np.array_equal(pixels(base64.b64decode(answer.data[0].b64_json))[0], pixels(first)[0])
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_an_opaque_alpha_channel_selects_nothing(sdk, services, grey):
+    image, mask = png(), rgba(grey, np.full((24, 32), 255, np.uint8))
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        sdk.images.edit(image=("a.png", image), mask=("m.png", mask), prompt="x")
+    assert (refused.value.code, refused.value.param) == ("mask_empty", "mask")
+    content = [
+        {"type": "input_text", "text": "x"},
+        {"type": "input_image", "image_url": data_url(image), "detail": "auto"},
+    ]
+    tool = {"type": "image_generation", "input_image_mask": {"image_url": data_url(mask)}}
+    with pytest.raises(openai.UnprocessableEntityError):
+        sdk.responses.create(model="brushedit", input=[{"role": "user", "content": content}], tools=[tool])
+    line = {"prompt": "x", "image": data_url(image), "mask": data_url(mask)}
+    with pytest.raises(EmptyMask):
+        prepare_line(services, "one", "/v1/images/edits", line)
+
+
+@pytest.mark.parametrize(
+    ("field", "mode", "polarity"),
+    [("mask", "RGB", "auto"), ("mask", "RGBA", "white"), ("mask_image", "RGBA", "auto")],
+)
+def test_white_selects_where_there_is_no_alpha_channel_or_an_extension_says_so(client, field, mode, polarity):
+    image, mask = png(), io.BytesIO()
+    PIL.Image.new(mode, (32, 24), "white").save(mask, "PNG")
+    files = {"image": ("a.png", image, "image/png"), field: ("m.png", mask.getvalue(), "image/png")}
+    asked = {"prompt": "x", "seed": 1, "mask_polarity": polarity}
+    answer = client.post("/v1/images/edits", files=files, data=asked)
+    made = pixels(base64.b64decode(answer.raise_for_status().json()["data"][0]["b64_json"]))
+    assert (made != pixels(image)).any(axis=2).all()
 
 
 def test_errors_are_openai_errors(sdk):
@@ -204,15 +246,17 @@ def test_responses_walk_the_session_tree(sdk, client):
     parents = {turn["id"]: turn["parent_id"] for turn in session["turns"]}
     assert parents[second.edit["id"]] == parents[other.edit["id"]] == first.edit["id"]
     assert sdk.responses.retrieve(second.id).output_text == "bigger after 1"
-    again = sdk.responses.create(
-        model="brushedit",
-        input=[{"type": "image_generation_call", "id": call.id}, {"role": "user", "content": "again"}],
-        tools=[{"type": "image_generation"}],
-    )
-    assert again.output_text == "again after 1"
+    call_item, said = {"type": "image_generation_call", "id": call.id}, {"role": "user", "content": "again"}
+    earlier = {"role": "user", "content": content}
+    for said_so_far in ([call_item, said], [said, call_item], [earlier, call_item, said]):
+        again = sdk.responses.create(
+            model="brushedit", input=said_so_far, tools=[{"type": "image_generation"}]
+        )
+        assert again.output_text == "again after 1"
 
 
-def test_responses_streamed(sdk):
+@pytest.mark.parametrize("wanted", [0, 1, 2])
+def test_responses_streamed(sdk, wanted):
     image = "data:image/png;base64," + base64.b64encode(png()).decode()
     content = [
         {"type": "input_text", "text": "x"},
@@ -221,12 +265,12 @@ def test_responses_streamed(sdk):
     stream = sdk.responses.create(
         model="brushedit",
         input=[{"role": "user", "content": content}],
-        tools=[{"type": "image_generation", "partial_images": 1, "quality": "low"}],
+        tools=[{"type": "image_generation", "partial_images": wanted, "quality": "low"}],
         stream=True,
     )
     kinds = [event.type for event in stream]
     assert kinds[0] == "response.created"
-    assert "response.image_generation_call.partial_image" in kinds
+    assert kinds.count("response.image_generation_call.partial_image") == wanted
     assert kinds[-1] == "response.completed"
 
 

@@ -88,6 +88,20 @@ def test_a_failed_turn_leaves_the_head_where_it_is(client, session):
     assert turn(client, session, "b")["parent_id"] == first["id"]
 
 
+def test_sessions_are_listed_page_by_page_the_latest_changed_first(client):
+    image = {"image": ("a.png", png(), "image/png")}
+    made = [client.post("/v1/sessions", files=image).json()["id"] for _ in range(3)]
+    client.patch(f"/v1/sessions/{made[0]}", json={"title": "changed"}).raise_for_status()
+    listed, page = [], {"has_more": True}
+    while page["has_more"] and len(set(listed)) == len(listed):
+        after = {"after": listed[-1]} if listed else {}
+        page = client.get("/v1/sessions", params={"limit": 2, **after}).raise_for_status().json()
+        listed += [session["id"] for session in page["data"]]
+    assert listed[:3] == [made[0], made[2], made[1]]
+    assert len(set(listed)) == len(listed)
+    assert client.get("/v1/sessions", params={"after": "session_" + "0" * 32}).status_code == 404
+
+
 def test_compare_two_nodes(client, session):
     path = f"/v1/sessions/{session['id']}"
     first = turn(client, session, "a", options={"seed": 1})

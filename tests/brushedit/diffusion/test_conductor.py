@@ -13,7 +13,7 @@ from brushedit.diffusion.conductor import BrushNetConductor
 from brushedit.diffusion.schedulers import SCHEDULERS, make_scheduler
 from brushedit.errors import EmptyMask, InvalidImage, InvalidMask, InvalidOption, InvalidWeights
 from brushedit.events import Blended, Denoised
-from brushedit.options import PaintOptions
+from brushedit.options import SCHEDULER_NAMES, PaintOptions
 from brushedit.types import Painting
 
 FAST = {"steps": 2, "seed": 3}
@@ -161,6 +161,10 @@ def test_two_paintings_at_once_do_not_mix(conductor):
                 except StopIteration as end:
                     results[i] = end.value.images[0]
     assert all(np.array_equal(a, b) for a, b in zip(alone, results, strict=True))
+
+
+def test_options_know_every_scheduler_by_its_name():
+    assert tuple(SCHEDULERS) == SCHEDULER_NAMES
 
 
 @pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
