@@ -182,7 +182,8 @@ def _nothing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[
     """Draw a thing to be removed: the hole is where it stood, the truth the scene without it."""
     index = scene.things.index(thing)
     view = frame(scene, thing.window, shape, context=rng.uniform(0.3, 0.65))
-    layer = layers(scene, *shape, view)[index]
+    shown = layers(scene, *shape, view)
+    layer = shown[index]
     hole = layer.visible if rng.random() < 0.4 else layer.touched
     if not hole.any():
         hole = layer.touched
@@ -193,6 +194,8 @@ def _nothing(rng: np.random.Generator, scene: Scene, thing: Thing, shape: tuple[
             hole = box_around(rng, hole)
         case _:
             hole = _grown(layer.touched, int(rng.integers(1, 4)))
+    if rng.random() < 0.5:
+        hole = _sparing(hole, shown, index)
     image = _drawn(scene.without([index]), view, shape)
     # What the network sees beside the hole is the scene without the thing: with a hole that leaves its
     # shadow out, the shadow's rim would be a clue that no picture after the edit may keep.

@@ -6,6 +6,7 @@ cube"), the plan holds these words in `where` and no box. What the words leave o
 "add a ball", a plan leaves open too (`Change.color_open`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -161,7 +162,9 @@ def _twofold(rng: np.random.Generator, split: Split, aspect: float, turns: int) 
             if first.form == second.form and rng.random() < 0.6:
                 # "Make the cube yellow and make the ball green": people say it the same way twice.
                 same = draw_template(rng, first.form, split, 1.0)[0]
-                one, other = (same.format_map(asked.slots) for asked in (first, second))
+                # "Paint the cube red and the ball blue": or leave the verb out the second time.
+                again = _VERB.sub("", same) if rng.random() < 0.4 else same
+                one, other = same.format_map(first.slots), again.format_map(second.slots)
             ways = part(phrases()["joined"]["commands"], split)
             # Most people say no more than "and".
             way = ways[0] if split == "train" and rng.random() < 0.4 else choose(rng, ways)
@@ -270,6 +273,9 @@ _UNKNOWN: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]] = {
     "unknown_background": ("backgrounds", {"background": ("b",)}),
 }
 """Of each topic: the list its unknown words are from, and which slots of which forms they may fill."""
+
+_VERB = re.compile(r"^\w+ (?=\{[ta]\} \S)")
+"""A template's verb, where what it is about comes next and is not all."""
 
 _ONCE = ("background", "add_free")
 """Forms that leave no room for a second request of the same form."""
