@@ -284,7 +284,7 @@ _TOYBOX: Final = Profile(
     name="toybox",
     description="small networks trained by this repository on pictures it draws; know that small world alone",
     networks={
-        Role.INSTRUCTOR: Network("qwen2_vl", _own("vlms/instructor", 2_090_000)),
+        Role.INSTRUCTOR: Network("qwen2_vl", _own("vlms/instructor", 2_880_000)),
         Role.DETECTOR: Network("config", _own("grounding_dino", 9_340_000), checkpoint="model.safetensors"),
         Role.SEGMENTER: Network("config", _own("sam", 1_520_000), checkpoint="model.safetensors"),
         Role.BASE_MODEL: Network("stable_diffusion", _own("base_model", 13_680_000)),

@@ -69,13 +69,13 @@ class InstructorRecipe:
     """
 
     width: int = 128
-    layers: int = 4
+    layers: int = 6
     heads: int = 4
     key_heads: int = 2
     inner: int = 384
     pieces: int = 1024
     corpus: int = 4000
-    dialogues: int = 120000
+    dialogues: int = 400000
     batch: int = 24
     parts: int = 2
     broken: float = 0.15
