@@ -69,7 +69,7 @@ def fixed_pieces() -> tuple[str, ...]:
 def learn_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     """Return a tokenizer of `size` learned pieces, and the fixed ones besides, from texts in training words."""
     tokenizer = Tokenizer(BPE())
-    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.normalizer = _plain()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r" ?\p{L}+| ?\d| ?[^\s\p{L}\d]|\s"), "isolated"),
@@ -81,6 +81,12 @@ def learn_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     trainer = BpeTrainer(vocab_size=size, min_frequency=8, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     return wrap(tokenizer)
+
+
+def _plain() -> normalizers.Normalizer:
+    """Return what makes text lower case, drops quotation marks inside a quotation and straightens apostrophes."""
+    marks = normalizers.Replace(Regex(r'\\"|[“”„«»]'), "")
+    return normalizers.Sequence([normalizers.Lowercase(), marks, normalizers.Replace("’", "'")])
 
 
 def wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:

@@ -61,3 +61,9 @@ def test_split_words_spell_the_same(tokenizer):
 def test_marks_and_fixed_pieces_are_never_split(tokenizer):
     ids = [tokenizer.convert_tokens_to_ids(END), tokenizer.convert_tokens_to_ids('"}]}}')]
     assert Splitter(tokenizer).split(np.random.default_rng(0), ids, 1.0) == ids
+
+
+@pytest.mark.parametrize("said", ['make the "ball" green', "make the “ball” green", "Make «the ball» green"])
+def test_quotation_marks_say_nothing(tokenizer, said):
+    assert tokenizer(json.dumps(said, ensure_ascii=False)) == tokenizer('"make the ball green"')
+    assert tokenizer("let’s") == tokenizer("let's")

@@ -220,8 +220,12 @@ def test_a_bad_painter_loses_at_the_paint_with_everything_given_too(agent: type[
     told = scores(agent)
     assert {one.lost_at for one in told if not one.success} == {"paint"}
     assert value(told, "target found") == value(told, "plan exactly right") == 1.0
+    planned = [example.plan for example in examples() if example.plan is not None]
     assert not any(
-        one.success for one in scores(agent, Given.REGIONS) if one.group in ("recolour", "replace")
+        one.success
+        for one, plan in zip(scores(agent, Given.REGIONS), planned, strict=True)
+        # Whoever is colourblind sees white as it is.
+        if one.group in ("recolour", "replace") and "white" not in plan.steps[0].caption
     )
 
 
