@@ -183,20 +183,25 @@ class Batches:
 
 def count_unread(store: Store, rows: Rows, batch: Batch) -> int:
     """Return how many lines of a batch's input have not become edits."""
-    return len(_entries(store, batch)) - _done(rows, batch.id)
+    return len(_lines(store, batch)) - _done(rows, batch.id)
+
+
+def _lines(store: Store, batch: Batch) -> list[tuple[int, bytes]]:
+    """Return the lines that are not blank, each after its number in the file."""
+    lines = enumerate(store.blobs.get(batch.details["input"]).splitlines(), start=1)
+    return [(number, line) for number, line in lines if line.strip()]
 
 
 def _entries(store: Store, batch: Batch) -> list[Entry]:
     entries: list[Entry] = []
     firsts: dict[str, int] = {}
-    for number, line in enumerate(store.blobs.get(batch.details["input"]).splitlines(), start=1):
-        if line.strip():
-            try:
-                custom_id = Named.model_validate_json(line).custom_id
-            except ValidationError:
-                custom_id = f"line {number}"
-            first = firsts.setdefault(custom_id, number)
-            entries.append(Entry(line, len(entries), number, custom_id, first))
+    for number, line in _lines(store, batch):
+        try:
+            custom_id = Named.model_validate_json(line).custom_id
+        except ValidationError:
+            custom_id = f"line {number}"
+        first = firsts.setdefault(custom_id, number)
+        entries.append(Entry(line, len(entries), number, custom_id, first))
     return entries
 
 
